@@ -1,0 +1,3 @@
+"""seatrial: progressive delivery for machine-learning models."""
+
+__version__ = "0.1.0"

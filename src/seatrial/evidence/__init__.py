@@ -1,0 +1,1 @@
+"""Mergeable evidence: tallies by stratum, first facts of units, pairs of a shadow, and the snapshot a look judges."""

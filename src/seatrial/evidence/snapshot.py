@@ -1,0 +1,65 @@
+"""Everything one look at a rollout can see, as plain values: the only input of the gates besides plan and state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.evidence.facts import UnitCounts
+from seatrial.evidence.tally import Tally
+from seatrial.ids import Arm
+
+
+@dataclass(frozen=True)
+class MetricEvidence:
+    """Sums of one metric over the whole rollout, with what is not in them yet.
+
+    ``immature``: exposures per (phase, arm) younger than the horizon; ``missing``: mature exposures without an outcome
+    (in ``tally`` only where the metric counts them as zero or failure); ``late``: outcomes that came after the horizon.
+    """
+
+    tally: Tally = field(default_factory=Tally)
+    immature: Mapping[tuple[int, Arm], int] = field(default_factory=dict)
+    missing: Mapping[tuple[int, Arm], int] = field(default_factory=dict)
+    late: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ShadowEvidence:
+    """Answers of champion and shadow to the same requests.
+
+    ``grid``: per segment, counts of shape (128, 128), champion score bin by shadow score bin (bins: evidence.scores).
+    ``pairs``: joined requests; ``unmatched``: mirrored requests that lack an answer on one side.
+    """
+
+    grid: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    pairs: int = 0
+    unmatched: int = 0
+
+
+@dataclass(frozen=True)
+class Captured:
+    """Requests of one (phase, arm): lines in the capture log beside Envoy's own counter."""
+
+    logged: int
+    counted: int | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a look at event time ``at`` sees: exactly the events up to ``at``, the open time bucket included.
+
+    ``metrics``: champion and canary; ``pairs``: champion and shadow on the same requests (losses only).
+    """
+
+    at: datetime
+    metrics: Mapping[str, MetricEvidence] = field(default_factory=dict)
+    pairs: Mapping[str, MetricEvidence] = field(default_factory=dict)
+    units: UnitCounts = field(default_factory=UnitCounts)
+    exposures: Mapping[tuple[int, Arm], int] = field(default_factory=dict)
+    shadow: ShadowEvidence = field(default_factory=ShadowEvidence)
+    capture: Mapping[tuple[int, Arm], Captured] = field(default_factory=dict)

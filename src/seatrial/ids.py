@@ -1,0 +1,17 @@
+"""Names of things, as distinct types."""
+
+from __future__ import annotations
+
+from typing import Literal, NewType
+
+ModelName = NewType("ModelName", str)
+VersionNumber = NewType("VersionNumber", int)
+RolloutId = NewType("RolloutId", str)
+Digest = NewType("Digest", str)  # "sha256:<64 hex>"
+
+Arm = Literal["champion", "canary", "shadow"]
+"""Assigned arms. A request without a unit id has the arm ``none`` in the log and is in no arm of the evidence."""
+
+CHAMPION: Arm = "champion"
+CANARY: Arm = "canary"
+SHADOW: Arm = "shadow"

@@ -1,0 +1,1 @@
+"""Plans, gates and decisions: pure functions of plan, state, evidence and time."""

@@ -1,0 +1,220 @@
+"""A release plan: what is watched, how much loss is tolerable, and the steps from shadow to everyone.
+
+The YAML of a plan has these fields in camelCase; unknown fields are refused where it is read (store.plans).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from seatrial.values import Duration, Margin, Multiple, Rate, Share
+
+
+def to_camel(name: str) -> str:
+    """``min_units`` -> ``minUnits``."""
+    head, *tail = name.split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+_CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}
+
+Kind = Literal[
+    "proportion",
+    "mean",
+    "loss",
+    "ratio",
+    "error_rate",
+    "latency",
+    "sum_per_time",
+    "requests_per_unit",
+    "missing_outcomes",
+]
+OUTCOME_KINDS: frozenset[str] = frozenset({"proportion", "mean", "loss", "ratio", "missing_outcomes"})
+RARE_KINDS: frozenset[str] = frozenset({"error_rate", "latency"})
+LOWER_IS_BETTER: frozenset[str] = frozenset({"loss", "error_rate", "latency", "sum_per_time", "missing_outcomes"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One number that is compared between the arms.
+
+    ``kind``: *proportion* or *mean* of an outcome; *loss* of the score against an outcome; *ratio* of two outcomes;
+    *error_rate*; *latency* (share of exposures slower than ``threshold``); *sum_per_time* of an outcome (with an
+    absolute ``limit``); *requests_per_unit*; *missing_outcomes* (share of mature exposures that never got one).
+    ``role``: a *guardrail* can stop a release and must pass before promotion; a *signal* is only shown.
+    ``margin``: the loss that is tolerable, with its unit. ``horizon``: how long after the exposure its outcome counts.
+    ``missing``: what a mature exposure without outcome is. ``per``: whether exposures or units are counted.
+    ``fail_on``: *harm* stops when the metric is proven worse at all; *inferior* only when worse by the margin, which
+    needs a ``justification``. ``weight``: share of the false-rollback budget. ``limit``: an absolute bound of the
+    canary's rate (or of its sum per time) that aborts at once if the champion is inside it.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    name: str
+    kind: Kind
+    role: Literal["guardrail", "signal"] = "guardrail"
+    margin: Margin | None = None
+    direction: Literal["increase", "decrease"] | None = None
+    outcome: str | None = None
+    loss: Literal["log_loss", "brier", "absolute", "squared"] | None = None
+    numerator: str | None = None
+    denominator: str | None = None
+    threshold: Duration | None = None
+    limit: Share | Rate | None = None
+    horizon: Duration | None = None
+    missing: Literal["exclude", "zero", "fail"] = "exclude"
+    per: Literal["request", "unit"] | None = None
+    fail_on: Literal["harm", "inferior"] = "harm"
+    justification: str | None = None
+    weight: float = 1.0
+
+    @property
+    def better(self) -> Literal["increase", "decrease"]:
+        """The direction in which this metric is better; by kind unless declared."""
+        return self.direction or ("decrease" if self.kind in LOWER_IS_BETTER else "increase")
+
+    @property
+    def rare(self) -> bool:
+        """Judged exactly on units' first events rather than on sums (errors and slow answers, per unit)."""
+        return self.kind in RARE_KINDS and self.per != "request"
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Names of the outcomes it reads."""
+        return tuple(name for name in (self.outcome, self.numerator, self.denominator) if name)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether champion and shadow can be compared on the same request: the loss of each one's own answer."""
+        return self.kind == "loss"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A dimension by which evidence is also kept: a field of the request, or of the features as used."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    name: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """Send a copy of a share of the units' requests to the candidate; its answers reach nobody."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    share: Share = Share(10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Wait at least ``duration`` (guardrails watch meanwhile); without a duration wait for ``rollout promote``."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    duration: Duration | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """What must be known before the next step: samples, and how large a loss must be excluded."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    min_units: int | None = None
+    min_outcomes: int | None = None
+    min_pairs: int | None = None
+    tolerance: Multiple | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One entry of ``steps``: a map with exactly one key."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    shadow: Shadow | None = None
+    set_weight: Share | None = None
+    pause: Pause | None = None
+    analysis: Analysis | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """What is randomised: the request header that carries its id."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    header: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alpha:
+    """Error budgets: false rollback (shared by all guardrails), false promotion (each), sample-ratio alarm."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    rollback: float = 0.05
+    promotion: float = 0.05
+    srm: float = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strikes:
+    """How often evidence may send a release back: per step, and in all."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    per_step: int = 2
+    total: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A release plan. ``time_bucket`` is the length of a stratum, ``look_every`` the distance of looks (event time)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    name: str
+    steps: tuple[Step, ...]
+    metrics: tuple[Metric, ...]
+    api_version: Literal["seatrial/v1"] = "seatrial/v1"
+    kind: Literal["Plan"] = "Plan"
+    description: str = ""
+    unit: Unit | None = None
+    segments: tuple[Segment, ...] = ()
+    time_bucket: Duration = Duration(3600.0, "1h")
+    look_every: Duration = Duration(10.0, "10s")
+    deadline: Duration = Duration(30 * 86400.0, "30d")
+    on_deadline: Literal["hold", "abort"] = "hold"
+    alpha: Alpha = field(default_factory=Alpha)
+    strikes: Strikes = field(default_factory=Strikes)
+
+    @property
+    def guardrails(self) -> tuple[Metric, ...]:
+        return tuple(m for m in self.metrics if m.role == "guardrail")
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether any step shadows."""
+        return any(step.shadow for step in self.steps)
+
+    def budget(self) -> Mapping[tuple[str, str], float]:
+        """False-rollback alpha of each test, keyed (metric, ``live`` or ``shadow``); they add up to ``alpha.rollback``.
+
+        A guardrail that is also judged on shadow answers (losses, errors, latency) halves its share between the two.
+        """
+        total = sum(m.weight for m in self.guardrails)
+        budget: dict[tuple[str, str], float] = {}
+        for metric in self.guardrails:
+            alpha = self.alpha.rollback * metric.weight / total
+            shadowed = self.mirrors and (metric.pairs or metric.rare)
+            budget[metric.name, "live"] = alpha / 2 if shadowed else alpha
+            if shadowed:
+                budget[metric.name, "shadow"] = alpha / 2
+        return budget
