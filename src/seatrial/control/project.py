@@ -1,0 +1,194 @@
+"""A project on disk: its configuration, where everything lies, and its secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from seatrial.errors import NotFound, UsageError
+from seatrial.rollout.plan import to_camel
+
+CONFIG_FILE = "seatrial.yaml"
+STATE_DIR = ".seatrial"
+
+_CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a server listens. Loopback unless said otherwise."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    port: int
+    host: str = "127.0.0.1"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """``seatrial.yaml``. ``clock``: *wall*, or *replay*, where event time comes from the requests themselves."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    project: str
+    store: str = f"{STATE_DIR}/store.db"
+    api: Address = field(default_factory=lambda: Address(port=8700))
+    gateway: Address = field(default_factory=lambda: Address(port=8710))
+    clock: Literal["wall", "replay"] = "wall"
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Keys of this project: ``unit_key`` hashes unit ids, ``bucket_salt`` spreads units over variance buckets."""
+
+    unit_key: bytes
+    bucket_salt: str
+
+
+@cache
+def _adapter() -> TypeAdapter[Config]:
+    return TypeAdapter(Config)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project directory and its configuration."""
+
+    root: Path
+    config: Config
+
+    @classmethod
+    def find(cls, start: Path) -> Project:
+        """The project at ``start`` or the nearest directory above it. Raises NotFound."""
+        for directory in (start.resolve(), *start.resolve().parents):
+            if (directory / CONFIG_FILE).is_file():
+                return cls.open(directory)
+        raise NotFound(
+            "ST0801",
+            f"there is no {CONFIG_FILE} in '{start}' or above it.",
+            remedy="`seatrial init` makes a project here.",
+        )
+
+    @classmethod
+    def open(cls, root: Path) -> Project:
+        """The project in ``root``. SEATRIAL_STORE, SEATRIAL_API_PORT and SEATRIAL_GATEWAY_PORT override the file."""
+        path = root / CONFIG_FILE
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            config = _adapter().validate_python(_overridden(document, os.environ))
+        except yaml.YAMLError as error:
+            raise UsageError("ST0802", f"'{path}' is not YAML: {error}.") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UsageError("ST0803", f"'{path}': {where}: {first['msg']}.") from None
+        return cls(root.resolve(), config)
+
+    @property
+    def state(self) -> Path:
+        return self.root / STATE_DIR
+
+    @property
+    def run(self) -> Path:
+        """Sockets, pids, the token, kill latches."""
+        return self.state / "run"
+
+    @property
+    def events(self) -> Path:
+        return self.state / "events"
+
+    @property
+    def outcomes(self) -> Path:
+        return self.state / "outcomes"
+
+    @property
+    def gateway(self) -> Path:
+        return self.state / "gateway"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.state / "artifacts"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "log"
+
+    @property
+    def kill_latches(self) -> Path:
+        return self.run / "kill"
+
+    def host_directory(self, model: str, version: int) -> Path:
+        return self.state / "hosts" / f"{model}-{version}"
+
+    @property
+    def store_url(self) -> str:
+        """The database URL, or an absolute path for SQLite."""
+        store = self.config.store
+        return store if "://" in store else str((self.root / store).resolve())
+
+    def prepare(self) -> None:
+        """Make the directories; everything below ``.seatrial`` is private to this user."""
+        for directory in (self.state, self.run, self.events, self.outcomes, self.gateway, self.artifacts, self.logs):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.kill_latches.mkdir(exist_ok=True, mode=0o700)
+
+    def secrets(self) -> Secrets:
+        """The project's keys; made once. Losing them makes old and new unit ids unlinkable."""
+        path = self.state / "secrets.json"
+        if not path.exists():
+            made = {"unit_key": secrets.token_hex(32), "bucket_salt": secrets.token_hex(8)}
+            _write_private(path, json.dumps(made))
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        return Secrets(bytes.fromhex(stored["unit_key"]), stored["bucket_salt"])
+
+    def token(self) -> str:
+        """The token that every changing call needs; made once, readable by this user only."""
+        path = self.run / "token"
+        if not path.exists():
+            self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write_private(path, secrets.token_urlsafe(32))
+        return path.read_text(encoding="utf-8").strip()
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Create with mode 0600 from the first byte on; whoever comes second reads what the first wrote."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+def _overridden(document: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    config = dict(document)
+    if store := environment.get("SEATRIAL_STORE"):
+        config["store"] = store
+    for name in ("api", "gateway"):
+        if port := environment.get(f"SEATRIAL_{name.upper()}_PORT"):
+            config[name] = {**(config.get(name) or {}), "port": port}
+    return config
+
+
+def config_schema() -> dict[str, Any]:
+    """JSON Schema of ``seatrial.yaml``."""
+    return _adapter().json_schema(by_alias=True, mode="validation")

@@ -1,0 +1,113 @@
+"""Writing what was decided: decision, evidence, state, stages, pointers and audit, in one transaction."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import timedelta
+
+from seatrial.control.states import decision_from_json, decision_to_json, state_to_json
+from seatrial.evidence.codec import to_document
+from seatrial.evidence.snapshot import Evidence
+from seatrial.ids import Digest
+from seatrial.registry.lifecycle import Stage
+from seatrial.rollout.state import RolloutState
+from seatrial.rollout.verdicts import Decision
+from seatrial.store import releases
+from seatrial.store.artifacts import ArtifactStore
+from seatrial.store.canonical import canonical
+from seatrial.store.db import Transaction
+from seatrial.store.decisions import StoredDecision
+
+HEARTBEAT = timedelta(hours=1)
+MOVES = frozenset({"start", "advance", "step_back", "abort", "promote", "pause", "resume"})
+
+
+def worth_storing(decision: Decision, last: StoredDecision | None) -> bool:
+    """A decision is stored when action, rule or a verdict changes, when something moves, and hourly (event time)."""
+    if last is None or decision.action in MOVES or decision.rule == "manual":
+        return True
+    if decision.at - last.at >= HEARTBEAT:
+        return True
+    return _gist(decision) != _gist(decision_from_json(last.document))
+
+
+def _gist(decision: Decision) -> tuple[object, ...]:
+    return (decision.action, decision.rule, tuple((v.metric, v.verdict) for v in decision.verdicts))
+
+
+def put_evidence(artifacts: ArtifactStore, evidence: Evidence) -> Digest:
+    """Keep the evidence under its own digest, compressed; the same evidence is kept once."""
+    return artifacts.put_bytes(zlib.compress(canonical(to_document(evidence)).encode(), 6))
+
+
+def record(
+    tx: Transaction,
+    decision: Decision,
+    state: RolloutState,
+    *,
+    revision: int,
+    digest: Digest | None,
+    store_decision: bool,
+) -> int:
+    """Record a decision and the state after it; returns the new revision. ``Conflict`` if another was recorded first."""
+    active = not state.over
+    new = tx.rollouts.save(
+        state.rollout, state_to_json(state), state.status, expected_revision=revision, active=active, now=decision.at
+    )
+    if store_decision:
+        last = tx.decisions.last(state.rollout)
+        seq = 1 if last is None else last.seq + 1
+        text = decision_to_json(decision)
+        tx.decisions.append(
+            state.rollout, seq, decision.at, decision.action, decision.rule, decision.stage, text, digest
+        )
+    if decision.action in MOVES:
+        _move_version(tx, decision, state)
+        detail = {
+            "rule": decision.rule,
+            "reason": decision.reason,
+            "stage": decision.stage_name,
+            "weight": decision.weight,
+            "look": decision.look,
+            "evidence": digest,
+        }
+        tx.audit.append(decision.actor, f"rollout.{decision.action}", state.rollout, detail, decision.at)
+    return new
+
+
+def _move_version(tx: Transaction, decision: Decision, state: RolloutState) -> None:
+    """The candidate's registry stage follows the rollout; promotion moves the champion pointer as well."""
+    current = tx.models.get_version(state.model, state.candidate).stage
+    if decision.action == "promote":
+        _stage_to(tx, decision, state, current, Stage.CANARY)
+        releases.promote(
+            tx.models, state.model, state.candidate, expected_champion=state.champion,
+            actor=decision.actor, now=decision.at, reason=f"{state.rollout}: {decision.reason}",
+        )  # fmt: skip
+        return
+    if decision.action == "abort":
+        target = Stage.STAGING
+    else:
+        target = Stage.SHADOW if state.phase.weight == 0 else Stage.CANARY
+    _stage_to(tx, decision, state, current, target)
+    challenger = tx.models.pointers(state.model).get("challenger")
+    wanted = None if decision.action == "abort" else state.candidate
+    if challenger != wanted:
+        tx.models.move_pointer(
+            state.model, "challenger", expected=challenger, to=wanted,
+            actor=decision.actor, now=decision.at, reason=state.rollout,
+        )  # fmt: skip
+
+
+def _stage_to(tx: Transaction, decision: Decision, state: RolloutState, current: Stage, target: Stage) -> None:
+    """Along the declared table; from None a version passes through Staging."""
+    path = [target]
+    if current is Stage.NONE:
+        path.insert(0, Stage.STAGING)
+    if current is Stage.STAGING and target is Stage.STAGING:
+        path = []
+    for stage in path:
+        if stage is not current:
+            tx.models.set_stage(
+                state.model, state.candidate, stage, actor=decision.actor, now=decision.at, reason=state.rollout
+            )

@@ -1,0 +1,102 @@
+"""What should be running and how traffic should flow, computed from the store: the desired state, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from seatrial.control.states import state_from_json
+from seatrial.gateway.routes import Backend, Endpoint, ModelRoute, RouteTable
+from seatrial.ids import ModelName, VersionNumber
+from seatrial.registry.version import Model
+from seatrial.rollout.plan import Plan
+from seatrial.rollout.state import RolloutState
+from seatrial.store.db import Transaction
+from seatrial.store.plans import plan_from_json
+from seatrial.store.rollouts import StoredRollout
+
+VersionKey = tuple[ModelName, VersionNumber]
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One active rollout: as stored, with its plan and state."""
+
+    stored: StoredRollout
+    plan: Plan
+    state: RolloutState
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """A model with the versions that matter now."""
+
+    model: Model
+    champion: VersionNumber
+    previous: VersionNumber | None
+    release: Release | None
+
+    def versions(self) -> list[VersionKey]:
+        """Versions that must be up: the champion, the standby, and the candidate of a rollout."""
+        numbers = [self.champion, self.previous, self.release.state.candidate if self.release else None]
+        return [(self.model.name, n) for n in dict.fromkeys(numbers) if n is not None]
+
+
+def active_release(tx: Transaction, model: str) -> Release | None:
+    """The model's active rollout, if there is one."""
+    import json
+
+    found = tx.rollouts.list(model, active=True)
+    if not found:
+        return None
+    stored = found[0]
+    return Release(stored, plan_from_json(json.loads(stored.plan)), state_from_json(stored.state))
+
+
+def desired(tx: Transaction) -> list[Desired]:
+    """All models that have a champion. A model without one has no traffic yet."""
+    wanted = []
+    for model in tx.models.list_models():
+        pointers = tx.models.pointers(model.name)
+        if (champion := pointers.get("champion")) is not None:
+            wanted.append(Desired(model, champion, pointers.get("previous"), active_release(tx, model.name)))
+    return wanted
+
+
+def route_table(
+    wanted: list[Desired], endpoints: Mapping[VersionKey, Endpoint], *, generation: int, replay: bool
+) -> RouteTable:
+    """Routes for every model whose champion has an endpoint."""
+    routes = [_route(want, endpoints) for want in wanted if (want.model.name, want.champion) in endpoints]
+    return RouteTable(generation, tuple(routes), replay)
+
+
+def _route(want: Desired, endpoints: Mapping[VersionKey, Endpoint]) -> ModelRoute:
+    name = want.model.name
+    previous = want.previous
+    fallback = None
+    if previous is not None and (name, previous) in endpoints:
+        fallback = Backend(str(previous), endpoints[name, previous], "previous")
+    champion = Backend(str(want.champion), endpoints[name, want.champion], "primary")
+    if want.release is None:
+        return ModelRoute(
+            model=name, salt=name, unit_header=want.model.unit_header, champion=champion, fallback=fallback
+        )
+    state = want.release.state
+    candidate = endpoints.get((name, state.candidate))
+    phase = state.phase
+    canary = None if candidate is None else Backend(str(state.candidate), candidate, "primary")
+    shadow = None if candidate is None else Backend(str(state.candidate), candidate, "shadow")
+    return ModelRoute(
+        model=name,
+        salt=state.salt,
+        unit_header=want.model.unit_header,
+        champion=champion,
+        canary=canary if phase.weight else None,
+        shadow=shadow if phase.mirrored else None,
+        canary_weight=phase.weight,
+        mirrored=phase.mirrored,
+        rollout=state.rollout,
+        phase=phase.number,
+        fallback=fallback,
+    )

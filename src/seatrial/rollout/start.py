@@ -1,0 +1,94 @@
+"""Beginning a rollout, and what a person may do to one by hand: each is a Decision of rule ``manual``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from seatrial.errors import Conflict
+from seatrial.ids import ModelName, RolloutId, VersionNumber
+from seatrial.rollout.plan import Plan
+from seatrial.rollout.stages import compile_stages
+from seatrial.rollout.state import Phase, RolloutState
+from seatrial.rollout.verdicts import Action, Decision
+
+Verb = Literal["pause", "resume", "promote", "abort"]
+
+
+def start(
+    plan: Plan,
+    rollout: RolloutId,
+    model: ModelName,
+    champion: VersionNumber,
+    candidate: VersionNumber,
+    salt: str,
+    now: datetime,
+    actor: str,
+) -> tuple[Decision, RolloutState]:
+    """The first stage, as a decision like every other."""
+    first = compile_stages(plan)[0]
+    state = RolloutState(
+        rollout=rollout,
+        model=model,
+        champion=champion,
+        candidate=candidate,
+        salt=salt,
+        started=now,
+        phases=(Phase(1, 0, first.weight, first.mirrored, now),),
+    )
+    reason = f"{model} v{candidate} against v{champion} by plan {plan.name}"
+    return _decision(plan, state, "start", reason, now, actor, rule="start"), state
+
+
+def by_hand(
+    plan: Plan, state: RolloutState, verb: Verb, *, full: bool, reason: str, actor: str, now: datetime
+) -> tuple[Decision, RolloutState]:
+    """Pause, resume, promote or abort.
+
+    ``promote`` releases a manual pause; with ``full`` it skips what is left, which overrides the gates and needs a
+    reason (the caller checks the role). Verbs on a rollout that is over raise Conflict.
+    """
+    if state.over:
+        raise Conflict("ST0310", f"rollout '{state.rollout}' is already {state.status}.")
+    if verb == "pause":
+        moved = replace(state, status="paused", reason=reason or "paused by hand")
+    elif verb == "resume":
+        moved = replace(state, status="running", reason="")
+    elif verb == "abort":
+        moved = _end(state, "aborted", 0, reason or "aborted by hand", now)
+    elif full:
+        moved = _end(state, "promoted", 10_000, reason, now)
+    else:
+        moved = replace(state, status="running", reason="", confirmed=True)
+    action: Action = "hold" if verb == "promote" and not full else verb
+    return _decision(plan, moved, action, reason or f"{verb} by hand", now, actor, rule="manual"), moved
+
+
+def _end(
+    state: RolloutState, status: Literal["aborted", "promoted"], weight: int, why: str, now: datetime
+) -> RolloutState:
+    phase = Phase(state.phase.number + 1, state.stage, weight, 0, now)
+    return replace(state, status=status, reason=why, phases=(*state.phases, phase))
+
+
+def _decision(
+    plan: Plan, state: RolloutState, action: Action, reason: str, now: datetime, actor: str, *, rule: str
+) -> Decision:
+    stages = compile_stages(plan)
+    names = {"promoted": "everyone", "aborted": "nobody"}
+    return Decision(
+        rollout=state.rollout,
+        look=state.look,
+        at=now,
+        action=action,
+        rule=rule,
+        reason=reason,
+        stage=state.stage,
+        stage_name=names.get(state.status, stages[min(state.stage, len(stages) - 1)].name),
+        weight=state.phase.weight,
+        mirrored=state.phase.mirrored,
+        phase=state.phase.number,
+        strikes=len(state.strikes),
+        actor=actor,
+    )
