@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -44,8 +45,6 @@ class Desired:
 
 def active_release(tx: Transaction, model: str) -> Release | None:
     """The model's active rollout, if there is one."""
-    import json
-
     found = tx.rollouts.list(model, active=True)
     if not found:
         return None

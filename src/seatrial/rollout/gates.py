@@ -165,7 +165,7 @@ def _verdict(q: _Question, status: Status, everything: _Look, epoch: _Look, same
         return VERDICT_OF[status], False
     harmful = _status(q, q.data(), epoch.effect) == "ok" and _is_harm(q, epoch.interval)
     if harmful and not _clears(q, same.interval, _signed(q, q.margin)):
-        return "fail", False
+        return "fail", True
     if _clears(q, everything.interval, _signed(q, q.margin.times(q.factor))):
         return "pass", True
     return "inconclusive", False

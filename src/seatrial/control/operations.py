@@ -1,0 +1,307 @@
+"""The operations every face calls: the CLI, the HTTP API and Python do the same things in the same way."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from seatrial.control.clock import Clock, StoredClock, WallClock, aware
+from seatrial.control.controller import Controller
+from seatrial.control.project import Project
+from seatrial.control.recorder import record
+from seatrial.control.render import Release, active_release, desired
+from seatrial.control.states import state_from_json, state_to_json
+from seatrial.errors import Conflict, NotFound, Unavailable, UsageError
+from seatrial.events.outcomes import Outcome, OutcomeLog
+from seatrial.gateway.kill import KillLatch, KillMode, remove_latch, write_latch
+from seatrial.ids import ModelName, RolloutId, VersionNumber
+from seatrial.registry.lifecycle import Stage
+from seatrial.registry.lineage import ArtifactLineage
+from seatrial.registry.version import Model, ModelVersion, Serving
+from seatrial.rollout.plan import Plan
+from seatrial.rollout.start import Verb, by_hand, start
+from seatrial.rollout.verdicts import Decision
+from seatrial.store import releases
+from seatrial.store.canonical import canonical
+from seatrial.store.db import Store, Transaction
+from seatrial.store.plans import check_plan, plan_from_json, plan_to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """A change of traffic that was made and read back.
+
+    ``took_ms``: from the call to Envoy's own word that the new routes are in use; ``split``: share of traffic by
+    version, as read from Envoy's configuration afterwards.
+    """
+
+    model: str
+    to: str
+    took_ms: float
+    generation: int
+    split: Mapping[str, float]
+    text: str
+
+
+class Operations:
+    """Registry, rollouts and switches of one project. ``controller`` is None while nothing runs."""
+
+    def __init__(self, project: Project, store: Store, controller: Controller | None = None) -> None:
+        self.project, self.store, self.controller = project, store, controller
+        replay = project.config.clock == "replay"
+        self.clock: Clock = controller.clock if controller else StoredClock(store) if replay else WallClock()
+        self._outcomes = controller.outcomes if controller else OutcomeLog(project.outcomes, clock=self.clock.now)
+
+    # ── registry ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def adopt(
+        self, model: str, url: str, *, unit_header: str = "x-unit-id", actor: str, owner: str = "", purpose: str = ""
+    ) -> ModelVersion:
+        """Make what already serves at ``url`` the first champion. ``Conflict`` if the model has one."""
+        now = self.clock.now()
+        with self.store.begin() as tx:
+            self._create(tx, Model(ModelName(model), owner, purpose, unit_header), actor, now)
+            version = tx.models.register_version(
+                model, Serving(kind="url", url=url), None, actor=actor, now=now, source="adopted"
+            )
+            adopted = releases.adopt_champion(tx.models, model, version.number, actor=actor, now=now)
+        if self.controller is not None:
+            self.controller.reconcile()
+        return adopted
+
+    def register(
+        self,
+        model: str,
+        serving: Serving,
+        lineage: ArtifactLineage | None,
+        *,
+        tags: Mapping[str, str] | None = None,
+        actor: str,
+        unit_header: str = "x-unit-id",
+    ) -> ModelVersion:
+        """Add a version with its lineage; the first version of a name makes the model."""
+        now = self.clock.now()
+        with self.store.begin() as tx:
+            if all(known.name != model for known in tx.models.list_models()):
+                self._create(tx, Model(ModelName(model), unit_header=unit_header), actor, now)
+            return tx.models.register_version(model, serving, lineage, actor=actor, now=now, tags=tags)
+
+    def _create(self, tx: Transaction, model: Model, actor: str, now: datetime) -> None:
+        tx.models.create_model(model, actor=actor, now=now)
+
+    # ── rollouts ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def start_rollout(self, model: str, version: int, plan: Plan, *, actor: str, salt: str | None = None) -> RolloutId:
+        """Begin a rollout: the candidate's host answers first, then the plan, then the traffic.
+
+        Raises PlanError for a plan that cannot be honoured, Conflict if the model is in a rollout or killed, and
+        Unavailable if the candidate does not come up; then nothing has changed.
+        """
+        controller = self._running()
+        check_plan(plan)
+        with controller.lock:
+            now = self.clock.now()
+            with self.store.read() as tx:
+                champion = self._can_start(tx, model, version, plan)
+                versions = [tx.models.get_version(*key) for want in desired(tx) for key in want.versions()]
+                versions.append(tx.models.get_version(model, version))
+            controller.hosts.ensure(versions)
+            with self.store.begin() as tx:
+                rollout = tx.rollouts.next_id()
+                decision, state = start(
+                    plan, rollout, ModelName(model), champion, VersionNumber(version),
+                    salt or f"{rollout}-{secrets.token_hex(4)}", now, actor,
+                )  # fmt: skip
+                text = canonical(plan_to_json(plan))
+                stored = tx.rollouts.create(rollout, model, version, champion, text, state_to_json(state), now)
+                record(tx, decision, state, revision=stored.revision, digest=None, store_decision=True)
+            controller.reconcile()
+        return rollout
+
+    def _can_start(self, tx: Transaction, model: str, version: int, plan: Plan) -> VersionNumber:
+        known = tx.models.get_model(model)
+        candidate = tx.models.get_version(model, version)
+        champion = tx.models.pointers(model).get("champion")
+        if champion is None:
+            raise Conflict(
+                "ST0311", f"model '{model}' has no champion to compare with.",
+                remedy=f"`seatrial model adopt {model} --url URL` makes what serves today the champion.",
+            )  # fmt: skip
+        if candidate.stage not in (Stage.NONE, Stage.STAGING):
+            raise Conflict(
+                "ST0312", f"{candidate.name} is in {candidate.stage}: only a new or staged version can start."
+            )
+        if (running := active_release(tx, model)) is not None:
+            raise Conflict(
+                "ST0313", f"model '{model}' is in rollout {running.state.rollout}.",
+                remedy=f"Wait for it, or `seatrial rollout abort {running.state.rollout}`.",
+            )  # fmt: skip
+        if plan.unit is not None and plan.unit.header.lower() != known.unit_header.lower():
+            raise UsageError(
+                "ST0314",
+                f"plan '{plan.name}' randomises by '{plan.unit.header}', model '{model}' by '{known.unit_header}'.",
+                remedy="The unit belongs to the model: remove it from the plan or register the model with it.",
+            )  # fmt: skip
+        if any(latch.model == model for latch in self._latches()):
+            raise Conflict("ST0315", f"model '{model}' is killed.", remedy=f"`seatrial revive {model}` first.")
+        return champion
+
+    def by_hand(self, rollout: str, verb: Verb, *, full: bool = False, reason: str = "", actor: str) -> Decision:
+        """Pause, resume, promote or abort. ``promote --full`` overrides the gates and needs a reason."""
+        if full and not reason.strip():
+            raise UsageError("ST0316", "promote --full overrides the gates.", remedy="Say why: --reason '...'.")
+        controller = self._running()
+        with controller.lock:
+            with self.store.read() as tx:
+                stored = tx.rollouts.get(rollout)
+            state = state_from_json(stored.state)
+            plan = plan_from_json(_json(stored.plan))
+            decision, after = by_hand(plan, state, verb, full=full, reason=reason, actor=actor, now=self.clock.now())
+            if verb == "abort":
+                controller.route_without(Release(stored, plan, state))
+            with self.store.begin() as tx:
+                record(tx, decision, after, revision=stored.revision, digest=None, store_decision=True)
+            controller.reconcile()
+        return decision
+
+    # ── switches ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def rollback(self, model: str, *, reason: str = "", actor: str) -> Switched:
+        """The way home: abort the model's rollout if there is one, else bring the Standby champion back.
+
+        Traffic moves first, then it is recorded. Without a rollout and without a Standby nothing changes (Conflict).
+        """
+        controller = self._running()
+        began = time.perf_counter()
+        with controller.lock:
+            with self.store.read() as tx:
+                tx.models.get_model(model)
+                release = active_release(tx, model)
+                pointers = tx.models.pointers(model)
+            if release is not None:
+                controller.route_without(release)
+                took = _ms_since(began)
+                self.by_hand(release.state.rollout, "abort", reason=reason or "rollback", actor=actor)
+                home = release.state.champion
+            else:
+                home = self._standby(model, pointers.get("previous"))
+                controller.route_home(model, home)
+                took = _ms_since(began)
+                with self.store.begin() as tx:
+                    champion = pointers["champion"]
+                    releases.roll_back(
+                        tx.models, model, expected_champion=champion, actor=actor, now=self.clock.now(), reason=reason
+                    )
+                controller.reconcile()
+        return self._switched(model, f"v{home}", took, "rolled back")
+
+    def _standby(self, model: str, previous: VersionNumber | None) -> VersionNumber:
+        if previous is None:
+            raise Conflict(
+                "ST0317", f"model '{model}' has neither a rollout nor a previous champion: nothing to roll back.",
+                remedy=f"`seatrial kill {model}` takes it out of traffic.",
+            )  # fmt: skip
+        return previous
+
+    def kill(self, model: str, *, mode: KillMode = "previous", reason: str, actor: str) -> Switched:
+        """Latch the model: in force before anything is recorded, and until somebody revives it."""
+        if not reason.strip():
+            raise UsageError("ST0318", f"kill of '{model}' without a reason.", remedy="Say why: --reason '...'.")
+        controller = self._running()
+        began = time.perf_counter()
+        with controller.lock:
+            with self.store.read() as tx:
+                tx.models.get_model(model)
+            write_latch(self.project.kill_latches, KillLatch(model, mode, actor, reason, datetime.now(UTC)))
+            controller.reroute()
+            took = _ms_since(began)
+            with self.store.begin() as tx:
+                tx.audit.append(actor, "model.kill", model, {"mode": mode, "reason": reason}, self.clock.now())
+            self._abort_active(model, f"kill switch: {reason}", actor)
+        return self._switched(model, mode, took, "killed")
+
+    def revive(self, model: str, *, reason: str, actor: str) -> Switched:
+        """Take the latch away; the champion serves again."""
+        controller = self._running()
+        began = time.perf_counter()
+        with controller.lock:
+            latch = remove_latch(self.project.kill_latches, model)
+            controller.reroute()
+            took = _ms_since(began)
+            detail = {"mode": latch.mode, "killed_by": latch.actor, "reason": reason}
+            with self.store.begin() as tx:
+                tx.audit.append(actor, "model.revive", model, detail, self.clock.now())
+        return self._switched(model, "champion", took, "revived")
+
+    def _abort_active(self, model: str, reason: str, actor: str) -> None:
+        with self.store.read() as tx:
+            release = active_release(tx, model)
+        if release is not None:
+            self.by_hand(release.state.rollout, "abort", reason=reason, actor=actor)
+
+    def split(self, model: str) -> dict[str, float]:
+        """Share of traffic by version, as Envoy has it in use now."""
+        controller = self._running()
+        route = next((r for r in controller.envoy.table().models if r.model == model), None)
+        if route is None:
+            raise NotFound("ST0702", f"the gateway has no model '{model}'.")
+        if route.killed:
+            return {"off": 1.0}
+        weights = controller.envoy.split().get(model, {})
+        shares = {f"v{route.champion.version}": (weights.get("champion", 0) + weights.get("mirrored", 0)) / 10_000}
+        if route.canary is not None and weights.get("canary"):
+            shares[f"v{route.canary.version}"] = weights["canary"] / 10_000
+        return shares
+
+    def _switched(self, model: str, to: str, took_ms: float, done: str) -> Switched:
+        split = self.split(model)
+        generation = self._running().envoy.table().generation
+        shares = ", ".join(f"{version} {share:.2%}" for version, share in split.items())
+        text = f"{model} {done} in {took_ms:.1f} ms; Envoy now sends {shares} (generation {generation})"
+        return Switched(model, to, took_ms, generation, split, text)
+
+    # ── outcomes and replay ────────────────────────────────────────────────────────────────────────────────────────
+
+    def ingest(self, outcomes: Sequence[Outcome]) -> int:
+        """Store outcomes; they are on disk when this returns. The same ones again change nothing."""
+        return self._outcomes.append(outcomes)
+
+    def advance(self, to: str | datetime) -> dict[str, Any]:
+        """Move the clock of a replay, after everything that was sent is captured, and take the looks due."""
+        controller = self._running()
+        if not controller.replay:
+            raise UsageError("ST0319", "this project runs on the wall clock.", remedy="Set 'clock: replay'.")
+        controller.advance(aware(to) if isinstance(to, str) else to)
+        with self.store.read() as tx:
+            return {
+                "now": self.clock.now().isoformat(),
+                "rollouts": {r.id: r.status for r in tx.rollouts.list()},
+            }
+
+    # ── internals ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _running(self) -> Controller:
+        if self.controller is None:
+            raise Unavailable(
+                "ST0800",
+                f"the control plane of '{self.project.config.project}' is not running.",
+                remedy="`seatrial up`",
+            )
+        return self.controller
+
+    def _latches(self) -> tuple[KillLatch, ...]:
+        return self._running().latches()
+
+
+def _ms_since(began: float) -> float:
+    return (time.perf_counter() - began) * 1000
+
+
+def _json(text: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(text)
+    return document

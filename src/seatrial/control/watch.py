@@ -1,0 +1,48 @@
+"""Watching one rollout: its looks fall due on a grid of event time, and each becomes a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from seatrial.control.project import Project
+from seatrial.control.render import Release
+from seatrial.engines.evidence import EvidenceBuilder
+from seatrial.evidence.snapshot import Captured
+from seatrial.ids import Arm
+from seatrial.rollout.look import Looked, take_look
+from seatrial.rollout.state import RolloutState
+from seatrial.rollout.verdicts import Signals
+
+
+class Watch:
+    """The evidence of one rollout, grown look by look. Made anew after a restart, it comes to the same evidence."""
+
+    def __init__(self, project: Project, release: Release) -> None:
+        state = release.state
+        self.plan = release.plan
+        self._builder = EvidenceBuilder(
+            project.events,
+            project.outcomes,
+            plan=release.plan,
+            rollout=state.rollout,
+            model=state.model,
+            started=state.started,
+        )
+
+    def next_look(self, state: RolloutState) -> datetime:
+        """When the next look falls due: one ``lookEvery`` after the last one, on the grid of the start."""
+        return (state.looked_at or state.started) + self.plan.look_every.delta
+
+    def look(
+        self, state: RolloutState, at: datetime, capture: Mapping[tuple[int, Arm], Captured], signals: Signals
+    ) -> Looked:
+        """Judge exactly the events up to ``at`` and decide."""
+        self._builder.advance(at)
+        epoch = [phase for phase in state.phases if phase.number >= state.epoch]
+        evidence = self._builder.snapshot(
+            live=[phase.number for phase in epoch if phase.weight],
+            mirrored=[phase.number for phase in epoch if phase.mirrored],
+            capture=capture,
+        )
+        return take_look(self.plan, state, evidence, signals)
