@@ -1,3 +1,11 @@
-"""seatrial: progressive delivery for machine-learning models."""
+"""seatrial: progressive delivery for machine-learning models.
+
+>>> import seatrial as st
+>>> st.Client(gateway="http://127.0.0.1:8710").gateway
+'http://127.0.0.1:8710'
+"""
+
+from seatrial.client import Answer, Client, log_outcome, outcome
 
 __version__ = "0.1.0"
+__all__ = ["Answer", "Client", "__version__", "log_outcome", "outcome"]

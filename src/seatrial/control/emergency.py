@@ -1,28 +1,276 @@
 """The way home when the control plane is down: kill, revive and rollback straight at the gateway.
 
 A kill needs nothing but the disk: the latch is written first, and is in force at the next start whatever else fails.
-Revive and rollback are recorded as well, so they need the store.
+Revive and rollback are recorded as well, so they need the store. Only the route of the one model is touched; where the
+other versions listen is read from the gateway's own last table.
 """
 
 from __future__ import annotations
 
-import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from seatrial.control.clock import StoredClock, WallClock
+from seatrial.control.journal import Journal, Move
 from seatrial.control.project import Project
 from seatrial.control.recorder import record
-from seatrial.control.render import Desired, VersionKey, active_release, desired, route_table
-from seatrial.errors import Conflict, NotFound, SeatrialError, Unavailable
+from seatrial.control.render import Desired, Release, VersionKey, desired, route_table
+from seatrial.control.states import decision_to_json, state_to_json
+from seatrial.errors import Conflict, NotFound, SeatrialError, Unavailable, UsageError
 from seatrial.gateway.envoy import Envoy
-from seatrial.gateway.files import locked
 from seatrial.gateway.kill import KillLatch, KillMode, apply_latches, read_latches, remove_latch, write_latch
-from seatrial.gateway.routes import Backend, Endpoint, RouteTable
+from seatrial.gateway.routes import OFF, Endpoint, ModelRoute, RouteTable
 from seatrial.ids import ModelName, VersionNumber
 from seatrial.rollout.start import by_hand
 from seatrial.store import releases
-from seatrial.store.db import Store, Transaction
+from seatrial.store.db import Store
 
 if TYPE_CHECKING:
     from seatrial.control.operations import Switched
+
+TRIES = 3
+PATIENCE = timedelta(seconds=2)
+NEXT_START = "no gateway is running, so nothing is served now"
+
+
+def gateway_of(project: Project) -> Envoy:
+    """The project's gateway, running or not."""
+    return Envoy(project.gateway, project.config.gateway.port, host=project.config.gateway.host)
+
+
+def observed_weights(project: Project) -> dict[str, dict[str, int]]:
+    """Weights that Envoy has in use now, by model (out of 10,000); empty when it does not answer."""
+    try:
+        return gateway_of(project).split() if project.gateway.is_dir() else {}
+    except SeatrialError:
+        return {}
+
+
+def kill(project: Project, model: str, mode: KillMode, *, reason: str, actor: str) -> Switched:
+    """Write the latch, then switch the gateway if it runs. Raises NotFound for a model that nobody knows."""
+    if not reason.strip():
+        raise UsageError("ST0318", f"kill of '{model}' without a reason.", remedy="Say why: --reason '...'.")
+    began = time.perf_counter()
+    envoy = gateway_of(project)
+    _require_known(project, envoy, model)
+    again = any(latch.model == model for latch in read_latches(project.kill_latches))
+    write_latch(project.kill_latches, KillLatch(model, mode, actor, reason, datetime.now(UTC)))
+    if envoy.pid is None:
+        return _switched(
+            envoy, model, mode, began, f"the latch is written and in force at the next start; {NEXT_START}"
+        )
+
+    def killed(table: RouteTable) -> RouteTable:
+        route = _as_stored(project, table, model) if again else table.model(model)
+        return _with_route(table, replace(route, killed=None))
+
+    try:
+        _apply(project, envoy, killed)
+    except SeatrialError as error:
+        raise Unavailable(
+            "ST0820",
+            f"model '{model}': the kill latch is written, but the gateway was not switched: {error.message}",
+            remedy="The latch is in force when `seatrial up` starts; `seatrial down` stops all traffic now.",
+        ) from error
+    return _switched(envoy, model, mode, began, "killed")
+
+
+def revive(project: Project, model: str, *, reason: str, actor: str) -> Switched:
+    """Take the latch away, recorded first; the champion serves again where the gateway still knows its address."""
+    began = time.perf_counter()
+    envoy = gateway_of(project)
+    with Store.open(project.store_url, patience=PATIENCE) as store:
+        latch = remove_latch(project.kill_latches, model)
+        detail = {"mode": latch.mode, "killed_by": latch.actor, "reason": reason}
+        with store.begin() as tx:
+            tx.audit.append(actor, "model.revive", model, detail, _now(project, store))
+        if envoy.pid is None:
+            return _switched(envoy, model, "champion", began, f"the latch is removed; {NEXT_START}")
+        if _render(store, envoy.table(), model) is None:
+            return _switched(
+                envoy, model, "champion", began, "the latch is removed; the routes change when `seatrial up` starts"
+            )
+        _apply(project, envoy, lambda table: _with_route(table, _render(store, table, model) or table.model(model)))
+    return _switched(envoy, model, "champion", began, "revived")
+
+
+def rollback(project: Project, model: str, *, reason: str, actor: str) -> Switched:
+    """Abort the model's rollout if there is one, else bring its standby back: routed first, then recorded."""
+    began = time.perf_counter()
+    envoy = gateway_of(project)
+    with Store.open(project.store_url, patience=PATIENCE) as store:
+        want = _wanted(store, model)
+        home = want.champion if want.release is not None else _standby(want)
+        after = replace(want, champion=home, release=None, previous=None if want.release is None else want.previous)
+        finish = _recording(project, store, want, reason or "rollback", actor)
+        if envoy.pid is not None:
+            _apply(project, envoy, lambda table: _with_route(table, _require_route(table, after)))
+        took = time.perf_counter()
+        finish()
+    done = "rolled back" if envoy.pid is not None else f"rolled back in the store; {NEXT_START}"
+    return _switched(envoy, model, f"v{home}", began, done, until=took)
+
+
+# ── routes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _apply(project: Project, envoy: Envoy, change: Callable[[RouteTable], RouteTable]) -> None:
+    """Change the table in force, kill latches last; somebody else's change in between is taken up, not undone."""
+    for attempt in range(TRIES):
+        table = envoy.table()
+        wanted = apply_latches(change(table), read_latches(project.kill_latches))
+        try:
+            envoy.apply(replace(wanted, generation=table.generation + 1))
+            return
+        except Conflict:
+            if attempt == TRIES - 1:
+                raise
+
+
+def _with_route(table: RouteTable, route: ModelRoute) -> RouteTable:
+    """The table with one model's route in place of the old one."""
+    return replace(table, models=tuple(route if old.model == route.model else old for old in table.models))
+
+
+def _as_stored(project: Project, table: RouteTable, model: str) -> ModelRoute:
+    """The route before any kill, from the store; the one in force if the store does not answer."""
+    with suppress(SeatrialError), Store.open(project.store_url, patience=PATIENCE) as store:
+        return _render(store, table, model) or table.model(model)
+    return table.model(model)
+
+
+def _render(store: Store, table: RouteTable, model: str) -> ModelRoute | None:
+    """The model's route as the store wants it; None where the champion's address is not in the table any more."""
+    return _route(table, _wanted(store, model))
+
+
+def _route(table: RouteTable, want: Desired) -> ModelRoute | None:
+    rendered = route_table([want], _endpoints(table), generation=0, replay=table.replay)
+    return rendered.models[0] if rendered.models else None
+
+
+def _require_route(table: RouteTable, want: Desired) -> ModelRoute:
+    route = _route(table, want)
+    if route is None:
+        raise Unavailable(
+            "ST0821",
+            f"the gateway does not know where {want.model.name} v{want.champion} listens.",
+            remedy="`seatrial up` brings it up; `seatrial kill` needs no other version.",
+        )
+    return route
+
+
+def _endpoints(table: RouteTable) -> dict[VersionKey, Endpoint]:
+    return {
+        (ModelName(route.model), VersionNumber(int(backend.version))): backend.endpoint
+        for route in table.models
+        for backend in (route.champion, route.canary, route.shadow, route.fallback)
+        if backend is not None
+    }
+
+
+# ── store ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _wanted(store: Store, model: str) -> Desired:
+    with store.read() as tx:
+        tx.models.get_model(model)
+        for want in desired(tx):
+            if want.model.name == model:
+                return want
+    raise Conflict("ST0822", f"model '{model}' has no champion, so it has no traffic.")
+
+
+def _standby(want: Desired) -> VersionNumber:
+    if want.previous is None:
+        raise Conflict(
+            "ST0317",
+            f"model '{want.model.name}' has neither a rollout nor a previous champion: nothing to roll back.",
+            remedy=f"`seatrial kill {want.model.name}` takes it out of traffic.",
+        )
+    return want.previous
+
+
+def _recording(project: Project, store: Store, want: Desired, reason: str, actor: str) -> Callable[[], None]:
+    """What records the rollback. An abort is journalled now, so that a crash before the record is made good later."""
+    now = _now(project, store)
+    if want.release is None:
+
+        def roll_back() -> None:
+            with store.begin() as tx:
+                releases.roll_back(
+                    tx.models,
+                    want.model.name,
+                    expected_champion=want.champion,
+                    actor=actor,
+                    now=now,
+                    reason=reason,
+                )
+
+        return roll_back
+    return _abort(project, store, want.release, reason, actor, now)
+
+
+def _abort(
+    project: Project, store: Store, release: Release, reason: str, actor: str, now: datetime
+) -> Callable[[], None]:
+    decision, state = by_hand(release.plan, release.state, "abort", full=False, reason=reason, actor=actor, now=now)
+    revision = release.stored.revision
+    move = Move(release.state.rollout, revision, decision_to_json(decision), state_to_json(state), None)
+    Journal(project.run / "journal.jsonl").write(move)
+
+    def abort() -> None:
+        with store.begin() as tx:
+            record(tx, decision, state, revision=revision, digest=None, store_decision=True)
+
+    return abort
+
+
+def _require_known(project: Project, envoy: Envoy, model: str) -> None:
+    """A misspelt kill must not look like one that worked. Where neither gateway nor store can say, it is written."""
+    known = {route.model for route in envoy.table().models}
+    if model in known:
+        return
+    with suppress(Unavailable), Store.open(project.store_url, patience=PATIENCE) as store, store.read() as tx:
+        tx.models.get_model(model)
+        return
+    if known:
+        raise NotFound(
+            "ST0702", f"the gateway has no model '{model}'.", remedy=f"It knows: {', '.join(sorted(known))}."
+        )
+
+
+def _now(project: Project, store: Store) -> datetime:
+    return (StoredClock(store) if project.config.clock == "replay" else WallClock()).now()
+
+
+# ── result ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _switched(envoy: Envoy, model: str, to: str, began: float, done: str, *, until: float | None = None) -> Switched:
+    from seatrial.control.operations import Switched  # after the switch: it brings the whole controller with it
+
+    took = ((until or time.perf_counter()) - began) * 1000
+    table = envoy.table()
+    split = _split(envoy, table, model)
+    shares = ", ".join(f"{version} {share:.2%}" for version, share in split.items())
+    told = f" in {took:.1f} ms; Envoy now sends {shares} (generation {table.generation})" if split else ""
+    return Switched(model, to, took, table.generation, split, f"{model} {done}{told}" if split else f"{model}: {done}")
+
+
+def _split(envoy: Envoy, table: RouteTable, model: str) -> dict[str, float]:
+    """Share by version as Envoy has it; empty when there is no Envoy."""
+    route = next((r for r in table.models if r.model == model), None)
+    if envoy.pid is None or route is None:
+        return {}
+    if route.killed == OFF:
+        return {OFF: 1.0}
+    weights = envoy.split().get(model, {})
+    shares = {f"v{route.champion.version}": (weights.get("champion", 0) + weights.get("mirrored", 0)) / 10_000}
+    if route.canary is not None and weights.get("canary"):
+        shares[f"v{route.canary.version}"] = weights["canary"] / 10_000
+    return shares

@@ -224,7 +224,7 @@ def _stage_status(index: int, state: RolloutState, visited: bool) -> str:
 
 
 def _lasted(state: RolloutState, now: datetime) -> dict[int, timedelta]:
-    """Time in each stage so far, returns after a strike included. The last phase of a rollout that is over is the end."""
+    """Time in each stage so far, returns after a strike included."""
     lasted: dict[int, timedelta] = {}
     for phase, until in _spans(state, now):
         lasted[phase.stage] = lasted.get(phase.stage, timedelta()) + (until - phase.started)
@@ -232,6 +232,7 @@ def _lasted(state: RolloutState, now: datetime) -> dict[int, timedelta]:
 
 
 def _spans(state: RolloutState, now: datetime) -> list[tuple[Phase, datetime]]:
+    """Every phase with its end; the last phase of a rollout that is over is the end itself and is left out."""
     phases = state.phases[:-1] if state.over else state.phases
     ends = [phase.started for phase in state.phases[1:]]
     return list(zip(phases, ends if state.over else [*ends, max(now, state.phase.started)], strict=True))

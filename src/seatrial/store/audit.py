@@ -1,0 +1,163 @@
+"""The audit log: append-only, each entry carrying the hash of the one before it.
+
+Anyone who changes, removes or reorders an entry breaks the chain from there on. Whoever can rewrite the whole table can
+also rewrite the whole chain: against that, keep an ``Anchor`` outside the database and verify against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from seatrial.errors import IntegrityError, UsageError
+from seatrial.ids import Digest
+from seatrial.store.canonical import canonical, digest_of, iso_z
+from seatrial.store.schema import audit, audit_head
+
+_COLUMNS: Final = tuple(column.name for column in audit.c)
+GENESIS: Final = Digest("sha256:" + "0" * 64)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to which object, when. ``detail`` is canonical JSON; ``at`` is ISO 8601 in UTC."""
+
+    seq: int
+    at: str
+    actor: str
+    action: str
+    object: str
+    detail: str
+    prev_hash: Digest
+    hash: Digest
+
+    def expected_hash(self) -> Digest:
+        """SHA-256 over the canonical JSON of all columns but ``hash``."""
+        return _hash(self.seq, self.at, self.actor, self.action, self.object, self.detail, self.prev_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The end of the chain at some moment, to be kept where the database's owner cannot change it."""
+
+    seq: int
+    hash: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What ``verify`` found: entries read, and the first that is wrong or missing."""
+
+    entries: int
+    ok: bool
+    first_bad: int | None = None
+    reason: str = ""
+
+    def require_ok(self) -> None:
+        if not self.ok:
+            raise IntegrityError(
+                "ST0620",
+                f"audit log: entry {self.first_bad}: {self.reason}.",
+                remedy="Entries before it are as they were written. Compare with an export or a backup.",
+            )
+
+
+class AuditLog:
+    """The audit log, read and written inside the caller's transaction: the act and its entry are kept together."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._db = connection
+
+    def append(self, actor: str, action: str, object: str, detail: Mapping[str, Any], at: datetime) -> AuditEntry:
+        """Add an entry to the end. Nothing makes ``at`` rise: clocks differ, the order is that of ``seq``."""
+        if not actor or not action or not object:
+            raise UsageError("ST0621", "audit: an entry names its actor, its action and its object.")
+        end = self.head()
+        fields = (end.seq + 1, iso_z(at), actor, action, object, canonical(dict(detail)), end.hash)
+        entry = AuditEntry(*fields, hash=_hash(*fields))
+        self._db.execute(insert(audit), {name: getattr(entry, name) for name in _COLUMNS})
+        self._move_head(entry)
+        return entry
+
+    def head(self) -> Anchor:
+        """The end of the chain; ``Anchor(0, GENESIS)`` of an empty log."""
+        row = self._db.execute(select(audit_head.c.seq, audit_head.c.hash)).first()
+        return Anchor(0, GENESIS) if row is None else Anchor(row.seq, row.hash)
+
+    def log(self, limit: int = 50, object: str | None = None) -> tuple[AuditEntry, ...]:
+        """The latest entries, newest first."""
+        query = select(audit).order_by(audit.c.seq.desc()).limit(limit)
+        if object is not None:
+            query = query.where(audit.c.object == object)
+        return tuple(_entry(row) for row in self._db.execute(query))
+
+    def entries(self, after: int | None = None) -> Iterator[AuditEntry]:
+        """All entries, or those behind ``after``, oldest first, streamed."""
+        query = select(audit).order_by(audit.c.seq)
+        if after is not None:
+            query = query.where(audit.c.seq > after)
+        with self._db.execute(query, execution_options={"yield_per": 1000}) as rows:
+            yield from map(_entry, rows)
+
+    def verify(self, anchor: Anchor | None = None) -> AuditReport:
+        """Read the whole chain and name the first entry that is changed, missing, added or out of its place."""
+        last = Anchor(0, GENESIS)
+        for entry in self.entries():
+            reason = _fault(entry, last)
+            if reason:
+                return AuditReport(last.seq, False, min(entry.seq, last.seq + 1), reason)
+            last = Anchor(entry.seq, entry.hash)
+            if anchor is not None and anchor.seq == last.seq and anchor.hash != last.hash:
+                return AuditReport(last.seq, False, last.seq, "is not the entry that was anchored")
+        return _check_end(last, self.head(), anchor)
+
+    def _move_head(self, entry: AuditEntry) -> None:
+        values = {"seq": entry.seq, "hash": entry.hash}
+        if self._db.execute(update(audit_head), values).rowcount == 0:
+            self._db.execute(insert(audit_head), {"id": 1, **values})
+
+
+def _check_end(last: Anchor, head: Anchor, anchor: Anchor | None) -> AuditReport:
+    """Hold the last entry of a sound chain against where the log was left."""
+    end = max(head.seq, anchor.seq if anchor else 0)
+    if last.seq < end:
+        return AuditReport(last.seq, False, last.seq + 1, f"is missing; the log went to entry {end}")
+    if last.seq > head.seq:
+        return AuditReport(last.seq, False, head.seq + 1, "was added behind the end of the log")
+    if last.hash != head.hash:
+        return AuditReport(last.seq, False, last.seq, "is not the entry that the log was left with")
+    return AuditReport(last.seq, True)
+
+
+def _fault(entry: AuditEntry, last: Anchor) -> str:
+    """What is wrong with an entry that follows ``last``, if anything."""
+    if entry.seq != last.seq + 1:
+        return f"is missing; the next one is {entry.seq}" if last.seq + 1 < entry.seq else "has an impossible number"
+    texts = (entry.at, entry.actor, entry.action, entry.object, entry.detail, entry.prev_hash, entry.hash)
+    if not all(isinstance(text, str) for text in texts):  # SQLite lets any column hold a blob
+        return "holds something that is not text"
+    if entry.prev_hash != last.hash:
+        return "does not follow the entry before it"
+    return "" if entry.hash == entry.expected_hash() else "is not what was written"
+
+
+def _hash(seq: int, at: str, actor: str, action: str, object: str, detail: str, prev_hash: Digest) -> Digest:
+    return digest_of(
+        {
+            "seq": seq,
+            "at": at,
+            "actor": actor,
+            "action": action,
+            "object": object,
+            "detail": detail,
+            "prev_hash": prev_hash,
+        }
+    )
+
+
+def _entry(row: Row[Any]) -> AuditEntry:
+    return AuditEntry(**row._mapping)

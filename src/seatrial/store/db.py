@@ -1,0 +1,154 @@
+"""Open the store, and read or write it in transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Self
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from seatrial.errors import Conflict, Unavailable, UsageError
+from seatrial.store import migrate
+from seatrial.store.audit import AuditLog
+from seatrial.store.decisions import Decisions
+from seatrial.store.leases import Leases
+from seatrial.store.models import Models
+from seatrial.store.rollouts import Rollouts
+from seatrial.store.settings import Settings
+
+_WRITER_LOCK: Final = 0x5EA_7121A1  # PostgreSQL advisory lock: any constant that is ours
+
+
+class Transaction:
+    """One transaction and everything that can be read and written in it. All of it is kept, or none of it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.audit = AuditLog(connection)
+        self.models = Models(connection, self.audit)
+        self.rollouts = Rollouts(connection)
+        self.decisions = Decisions(connection)
+        self.settings = Settings(connection)
+        self.leases = Leases(connection)
+
+
+class Store:
+    """The database of a project: SQLite embedded, PostgreSQL in production.
+
+    One writer at a time, on both: ``begin`` takes the database's write lock first (``BEGIN IMMEDIATE``, an advisory
+    lock), so what a transaction has read is still true when it writes. Readers see a snapshot and wait for nobody.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, url_or_path: str | Path, *, patience: timedelta = timedelta(seconds=10)) -> Self:
+        """Open, create if need be, and migrate. ``patience`` is how long a writer waits for another one.
+
+        Raises ``Unavailable`` if the database does not answer.
+        """
+        url = _url(url_or_path)
+        store = cls(_sqlite(url, patience) if url.get_backend_name() == "sqlite" else _postgresql(url, patience))
+        try:
+            with store._transaction(write=True) as connection:
+                migrate.upgrade(connection)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @contextmanager
+    def begin(self) -> Iterator[Transaction]:
+        """Write: commits at the end of the block, rolls back if it raises."""
+        with self._transaction(write=True) as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Read one snapshot; writing in it is an error."""
+        with self._transaction(write=False) as connection:
+            yield Transaction(connection)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Store({self._engine.url.render_as_string(hide_password=True)})"
+
+    @contextmanager
+    def _transaction(self, *, write: bool) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as plain:
+                connection = plain.execution_options(**self._options(write))
+                with connection.begin():
+                    if write and connection.dialect.name == "postgresql":
+                        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
+                    yield connection
+        except OperationalError as error:
+            raise Unavailable(
+                "ST0611",
+                f"{self!r} does not answer: {error.orig}.",
+                remedy="If it is locked, another process holds the write lock: see what else runs, and try again.",
+            ) from error
+        except IntegrityError as error:
+            raise Conflict("ST0614", f"{self!r} refuses the change: {error.orig}.") from error
+
+    def _options(self, write: bool) -> dict[str, Any]:
+        if self._engine.dialect.name == "sqlite":
+            return {"seatrial_write": write}
+        return {"isolation_level": "READ COMMITTED" if write else "REPEATABLE READ", "postgresql_readonly": not write}
+
+
+def _url(url_or_path: str | Path) -> URL:
+    if isinstance(url_or_path, Path) or "://" not in url_or_path:
+        return URL.create("sqlite", database=str(Path(url_or_path).absolute()))
+    url = make_url(url_or_path)
+    if url.get_backend_name() in ("postgresql", "postgres"):
+        return url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+        raise UsageError(
+            "ST0612",
+            f"store: {url.render_as_string(hide_password=True)!r} is not supported.",
+            remedy="Use the path of a SQLite file, or postgresql://user@host/database.",
+        )
+    return url
+
+
+def _sqlite(url: URL, patience: timedelta) -> Engine:
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": patience.total_seconds()})
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # transactions are begun below, not guessed by the driver
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("seatrial_write", False)
+        connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if write else 'ON'}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: URL, patience: timedelta) -> Engine:
+    milliseconds = int(patience.total_seconds() * 1000)
+    try:
+        return create_engine(url, connect_args={"options": f"-c lock_timeout={milliseconds} -c timezone=UTC"})
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "ST0613", "store: PostgreSQL needs psycopg.", remedy="pip install 'seatrial[postgres]'"
+        ) from error
