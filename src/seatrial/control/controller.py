@@ -23,7 +23,7 @@ from seatrial.control.recorder import put_evidence, record, worth_storing
 from seatrial.control.render import Desired, Release, VersionKey, active_release, desired, route_table
 from seatrial.control.states import decision_from_json, decision_to_json, state_from_json, state_to_json
 from seatrial.control.watch import Watch
-from seatrial.errors import Conflict, SeatrialError
+from seatrial.errors import Conflict, SeatrialError, Unavailable
 from seatrial.events.capture import CaptureContext
 from seatrial.events.outcomes import OutcomeLog
 from seatrial.gateway.envoy import Applied, Envoy
@@ -134,6 +134,10 @@ class Controller:
                 wanted = desired(tx)
                 versions = [tx.models.get_version(*key) for want in wanted for key in want.versions()]
             endpoints = self.hosts.ensure(versions)
+            try:
+                self.hosts.wait(key for want in wanted for key in want.versions())
+            except Unavailable as error:
+                log.warning("%s Traffic is routed all the same: what is healthy answers.", error)
             applied = self.route(wanted, endpoints)
             self.hosts.keep_only(key for want in wanted for key in want.versions())
             return applied

@@ -12,14 +12,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
-from seatrial.control.clock import StoredClock, WallClock
+from sqlalchemy.exc import SQLAlchemyError
+
+from seatrial.control.clock import Clock, StoredClock, WallClock
 from seatrial.control.journal import Journal, Move
 from seatrial.control.project import Project
 from seatrial.control.recorder import record
 from seatrial.control.render import Desired, Release, VersionKey, desired, route_table
 from seatrial.control.states import decision_to_json, state_to_json
+from seatrial.control.switched import Switched
 from seatrial.errors import Conflict, NotFound, SeatrialError, Unavailable, UsageError
 from seatrial.gateway.envoy import Envoy
 from seatrial.gateway.kill import KillLatch, KillMode, apply_latches, read_latches, remove_latch, write_latch
@@ -29,17 +31,22 @@ from seatrial.rollout.start import by_hand
 from seatrial.store import releases
 from seatrial.store.db import Store
 
-if TYPE_CHECKING:
-    from seatrial.control.operations import Switched
-
 TRIES = 3
 PATIENCE = timedelta(seconds=2)
+STORE_DOWN = (Unavailable, SQLAlchemyError, OSError)
+"""What a store that is locked, gone or broken raises; a kill goes on without it."""
+
 NEXT_START = "no gateway is running, so nothing is served now"
 
 
 def gateway_of(project: Project) -> Envoy:
     """The project's gateway, running or not."""
     return Envoy(project.gateway, project.config.gateway.port, host=project.config.gateway.host)
+
+
+def clock_of(project: Project, store: Store) -> Clock:
+    """The clock that the control plane would have."""
+    return StoredClock(store) if project.config.clock == "replay" else WallClock()
 
 
 def observed_weights(project: Project) -> dict[str, dict[str, int]]:
@@ -87,7 +94,7 @@ def revive(project: Project, model: str, *, reason: str, actor: str) -> Switched
         latch = remove_latch(project.kill_latches, model)
         detail = {"mode": latch.mode, "killed_by": latch.actor, "reason": reason}
         with store.begin() as tx:
-            tx.audit.append(actor, "model.revive", model, detail, _now(project, store))
+            tx.audit.append(actor, "model.revive", model, detail, clock_of(project, store).now())
         if envoy.pid is None:
             return _switched(envoy, model, "champion", began, f"the latch is removed; {NEXT_START}")
         if _render(store, envoy.table(), model) is None:
@@ -138,7 +145,7 @@ def _with_route(table: RouteTable, route: ModelRoute) -> RouteTable:
 
 def _as_stored(project: Project, table: RouteTable, model: str) -> ModelRoute:
     """The route before any kill, from the store; the one in force if the store does not answer."""
-    with suppress(SeatrialError), Store.open(project.store_url, patience=PATIENCE) as store:
+    with suppress(*STORE_DOWN), Store.open(project.store_url, patience=PATIENCE) as store:
         return _render(store, table, model) or table.model(model)
     return table.model(model)
 
@@ -197,7 +204,7 @@ def _standby(want: Desired) -> VersionNumber:
 
 def _recording(project: Project, store: Store, want: Desired, reason: str, actor: str) -> Callable[[], None]:
     """What records the rollback. An abort is journalled now, so that a crash before the record is made good later."""
-    now = _now(project, store)
+    now = clock_of(project, store).now()
     if want.release is None:
 
         def roll_back() -> None:
@@ -235,7 +242,7 @@ def _require_known(project: Project, envoy: Envoy, model: str) -> None:
     known = {route.model for route in envoy.table().models}
     if model in known:
         return
-    with suppress(Unavailable), Store.open(project.store_url, patience=PATIENCE) as store, store.read() as tx:
+    with suppress(*STORE_DOWN), Store.open(project.store_url, patience=PATIENCE) as store, store.read() as tx:
         tx.models.get_model(model)
         return
     if known:
@@ -244,16 +251,10 @@ def _require_known(project: Project, envoy: Envoy, model: str) -> None:
         )
 
 
-def _now(project: Project, store: Store) -> datetime:
-    return (StoredClock(store) if project.config.clock == "replay" else WallClock()).now()
-
-
 # ── result ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _switched(envoy: Envoy, model: str, to: str, began: float, done: str, *, until: float | None = None) -> Switched:
-    from seatrial.control.operations import Switched  # after the switch: it brings the whole controller with it
-
     took = ((until or time.perf_counter()) - began) * 1000
     table = envoy.table()
     split = _split(envoy, table, model)

@@ -111,6 +111,7 @@ class Operations:
                 versions = [tx.models.get_version(*key) for want in desired(tx) for key in want.versions()]
                 versions.append(tx.models.get_version(model, version))
             controller.hosts.ensure(versions)
+            controller.hosts.wait([(ModelName(model), VersionNumber(version))])
             with self.store.begin() as tx:
                 rollout = tx.rollouts.next_id()
                 decision, state = start(

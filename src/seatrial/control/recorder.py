@@ -49,7 +49,7 @@ def record(
     digest: Digest | None,
     store_decision: bool,
 ) -> int:
-    """Record a decision and the state after it; returns the new revision. ``Conflict`` if another was recorded first."""
+    """Record a decision and the state after it; the new revision. ``Conflict`` if another was recorded first."""
     active = not state.over
     new = tx.rollouts.save(
         state.rollout, state_to_json(state), state.status, expected_revision=revision, active=active, now=decision.at

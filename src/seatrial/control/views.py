@@ -23,10 +23,12 @@ from seatrial.rollout.verdicts import Decision, MetricVerdict
 from seatrial.store.audit import AuditEntry, AuditReport
 from seatrial.store.canonical import iso_z
 from seatrial.store.decisions import StoredDecision
+from seatrial.store.plans import plan_digest, plan_to_json
 from seatrial.store.rollouts import StoredRollout
 
 Document = dict[str, Any]
 
+SHARES = frozenset({"proportion", "error_rate", "latency", "missing_outcomes"})
 _MORE = re.compile(r"needs (?:about )?([\d,]+) more (.+)")
 
 
@@ -91,7 +93,7 @@ def rollout_summary(stored: StoredRollout, plan: Plan, state: RolloutState, last
 
 def decision_document(decision: Decision, seq: int | None = None, evidence: str | None = None) -> Document:
     """A decision, complete: rules considered in order, verdicts, what is missing."""
-    return {"schema": "seatrial.decision.v1", "seq": seq, "evidence": evidence, **_plain(decision)}
+    return {"schema": "seatrial.decision.v1", "seq": seq, "evidence": evidence, **plain(decision)}
 
 
 def stored_decision_document(stored: StoredDecision) -> Document:
@@ -136,23 +138,25 @@ def model_summary(
 
 
 def version_document(version: ModelVersion) -> Document:
-    return {"schema": "seatrial.version.v1", **_plain(version)}
+    """A version with its lineage and how it is served; ``version`` is its number."""
+    fields = plain(version)
+    return {"schema": "seatrial.version.v1", "model": fields.pop("model"), "version": fields.pop("number"), **fields}
 
 
 def switched_document(switched: Any) -> Document:
-    """Of ``control.operations.Switched``: what a kill, revive or rollback did, and how fast."""
-    return {"schema": "seatrial.switched.v1", **_plain(switched)}
+    """Of a ``Switched``: what a kill, revive or rollback did, and how fast."""
+    return {"schema": "seatrial.switched.v1", **plain(switched)}
 
 
 def audit_document(entries: Iterable[AuditEntry]) -> Document:
     return {
         "schema": "seatrial.audit.v1",
-        "entries": [{**_plain(entry), "detail": json.loads(entry.detail)} for entry in entries],
+        "entries": [{**plain(entry), "detail": json.loads(entry.detail)} for entry in entries],
     }
 
 
 def audit_report_document(report: AuditReport) -> Document:
-    return {"schema": "seatrial.audit-report.v1", **_plain(report)}
+    return {"schema": "seatrial.audit-report.v1", **plain(report)}
 
 
 def listing(schema: str, name: str, items: Iterable[Document]) -> Document:
@@ -160,7 +164,57 @@ def listing(schema: str, name: str, items: Iterable[Document]) -> Document:
     return {"schema": schema, name: list(items)}
 
 
+def plan_document(plan: Plan) -> Document:
+    """What a plan means: its compiled stages, and the error budget of each test of each guardrail."""
+    budget = plan.budget()
+    return {
+        "schema": "seatrial.plan.v1",
+        "name": plan.name,
+        "description": plan.description,
+        "digest": plan_digest(plan),
+        "minDuration": sum(stage.min_duration for stage in compile_stages(plan)),
+        "deadline": plan.deadline.seconds,
+        "onDeadline": plan.on_deadline,
+        "lookEvery": plan.look_every.seconds,
+        "strikes": plain(plan.strikes),
+        "alpha": plain(plan.alpha),
+        "stages": [
+            {
+                **plain(stage),
+                "name": stage.name,
+                "weight": stage.weight / 100,
+                "mirrored": stage.mirrored / 100,
+                "last": stage.index + 1 == len(compile_stages(plan)),
+            }
+            for stage in compile_stages(plan)
+        ],
+        "guardrails": [
+            {
+                "name": metric.name,
+                "kind": metric.kind,
+                "better": metric.better,
+                "margin": _margin(metric),
+                "failOn": metric.fail_on,
+                "horizon": None if metric.horizon is None else metric.horizon.seconds,
+                "limit": None if metric.limit is None else str(metric.limit),
+                "alpha": {arms: alpha for (name, arms), alpha in budget.items() if name == metric.name},
+            }
+            for metric in plan.guardrails
+        ],
+        "signals": [metric.name for metric in plan.metrics if metric.role == "signal"],
+        "plan": plan_to_json(plan),
+    }
+
+
 # ── parts ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _margin(metric: Metric) -> str:
+    """``2%``, ``1pp`` of a share, or ``0.02 absolute`` in the metric's own unit."""
+    margin = metric.margin
+    if margin is not None and margin.scale == "absolute" and metric.kind in SHARES:
+        return f"{100 * margin.value:g}pp"
+    return str(margin)
 
 
 def _last_look(decisions: Sequence[StoredDecision]) -> Decision | None:
@@ -256,7 +310,7 @@ def _judgement(plan: Plan, state: RolloutState, last: Decision | None) -> Docume
         },
         "verdicts": [_verdict(v, metrics.get(v.metric), state, last) for v in last.verdicts],
         "signals": [_verdict(v, metrics.get(v.metric), state, last) for v in last.signals],
-        "alarms": [_plain(alarm) for alarm in last.alarms],
+        "alarms": [plain(alarm) for alarm in last.alarms],
         "needs": list(last.needs),
     }
 
@@ -265,7 +319,7 @@ def _verdict(verdict: MetricVerdict, metric: Metric | None, state: RolloutState,
     expected = None if state.over else expected_at(verdict, state, decision.at)
     declared = metric.margin.scale if metric is not None and metric.margin is not None else verdict.scale
     return {
-        **_plain(verdict),
+        **plain(verdict),
         "boundScale": declared,
         "look": decision.look,
         "expected": None if expected is None else iso_z(expected),
@@ -302,16 +356,16 @@ def _brief(stored: StoredDecision) -> Document:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Plain JSON of a value; fields of dataclasses become camelCase, keys of maps are the user's own."""
     if isinstance(value, enum.Enum):
         return value.value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {to_camel(f.name): _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {to_camel(f.name): plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, datetime):
         return iso_z(value)
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

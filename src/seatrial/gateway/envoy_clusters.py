@@ -1,0 +1,200 @@
+"""Envoy clusters of a route table: one for each backend, one chain for each arm, one tap for each shadow.
+
+A cluster's name ends in a digest of its content, so a changed backend is another cluster and a route swap alone decides
+who answers: no request of an old phase ever reaches a new version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+from functools import lru_cache
+from typing import Any
+
+from seatrial.gateway.routes import Backend, ModelRoute, RouteTable
+
+Config = dict[str, Any]
+
+TYPE = "type.googleapis.com/envoy"
+HTTP_OPTIONS = f"{TYPE}.extensions.upstreams.http.v3.HttpProtocolOptions"
+SHADOW_LISTENER = "shadow_in"
+
+CACHED = 4096  # models whose configuration is remembered
+LIVE_LIMIT = 1024  # requests, connections and retries of one cluster
+TAP_LIMIT, SHADOW_LIMIT = 64, 32  # a hanging shadow holds no more than this
+UPSTREAM_IDLE_S = 4.0  # below the 5 s of common Python servers, so that Envoy never sends into a closing connection
+
+
+def cluster_config(table: RouteTable) -> list[Config]:
+    """All clusters of the table, sorted by name."""
+    found: dict[str, Config] = {}
+    for route in table.models:
+        found.update((cluster["name"], cluster) for cluster in _of_model(route))
+    return [found[name] for name in sorted(found)]
+
+
+def champion_cluster(route: ModelRoute) -> str:
+    return str(_chain(route, "champion")["name"])
+
+
+def mirrored_cluster(route: ModelRoute) -> str:
+    return str(_chain(route, "mirrored")["name"])
+
+
+def canary_cluster(route: ModelRoute) -> str:
+    return str(_chain(route, "canary")["name"])
+
+
+def shadow_cluster(route: ModelRoute) -> str:
+    return str(_shadow(route)["name"])
+
+
+@lru_cache(CACHED)  # most models are as they were when one of them changes
+def _of_model(route: ModelRoute) -> tuple[Config, ...]:
+    if route.killed:
+        return ()
+    clusters = [*_members(route, "champion"), _chain(route, "champion")]
+    if route.canary_weight:
+        clusters += [*_members(route, "canary"), _chain(route, "canary")]
+    if route.mirrored:
+        clusters += [_chain(route, "mirrored"), _shadow(route), _tap(route)]
+    return tuple(clusters)
+
+
+def _levels(route: ModelRoute, arm: str) -> list[Backend]:
+    """Who is asked, in order. On the canary's chain the champion is a fallback and says so."""
+    if arm == "canary" and route.canary is not None:
+        chain = [route.canary, Backend(route.champion.version, route.champion.endpoint, "champion")]
+    else:
+        chain = [route.champion]
+    return chain if route.fallback is None else [*chain, route.fallback]
+
+
+def tries(route: ModelRoute, arm: str) -> int:
+    """How many backends the chain of an arm has."""
+    return len(_levels(route, arm))
+
+
+def _members(route: ModelRoute, arm: str) -> list[Config]:
+    levels = _levels(route, arm)
+    return [_member(route, backend, last=backend is levels[-1]) for backend in levels]
+
+
+def _member(route: ModelRoute, backend: Backend, *, last: bool) -> Config:
+    cluster = {
+        **_upstream(backend, LIVE_LIMIT),
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "typed_extension_protocol_options": _http({"idle_timeout": _seconds(UPSTREAM_IDLE_S)}),
+    }
+    if not last:  # the last resort is never ejected: five bad inputs in a row must not switch a model off
+        cluster["outlier_detection"] = {
+            "consecutive_5xx": 5,
+            "consecutive_gateway_failure": 5,
+            "enforcing_consecutive_gateway_failure": 100,
+            "split_external_local_origin_errors": False,  # split, a hanging host would never be ejected
+            "interval": "1s",
+            "base_ejection_time": "5s",
+            "max_ejection_time": "10s",
+            "max_ejection_percent": 100,
+        }
+    return _named(route.model, backend.version, cluster)
+
+
+def _chain(route: ModelRoute, arm: str) -> Config:
+    """Attempt n goes to member n; a member without a healthy host is skipped."""
+    cluster: Config = {
+        "connect_timeout": "0.25s",
+        "lb_policy": "CLUSTER_PROVIDED",
+        "circuit_breakers": _breakers(LIVE_LIMIT),
+        "cluster_type": {
+            "name": "envoy.clusters.composite",
+            "typed_config": {
+                "@type": f"{TYPE}.extensions.clusters.composite.v3.ClusterConfig",
+                "clusters": [{"name": member["name"]} for member in _members(route, arm)],
+            },
+        },
+    }
+    if arm == "mirrored":
+        mirror = {"cluster": _tap(route)["name"], "disable_shadow_host_suffix_append": True}
+        cluster["typed_extension_protocol_options"] = _http({}, request_mirror_policies=[mirror])
+    return _named(route.model, arm, cluster)
+
+
+def _shadow(route: ModelRoute) -> Config:
+    """The shadow gets the same deadline as one live try, set here because the tap's route serves all models."""
+    assert route.shadow is not None
+    common = {"idle_timeout": _seconds(UPSTREAM_IDLE_S), "max_stream_duration": _seconds(route.try_timeout_s)}
+    cluster = {**_upstream(route.shadow, SHADOW_LIMIT), "typed_extension_protocol_options": _http(common)}
+    return _named(route.model, "shadow", cluster)
+
+
+def _tap(route: ModelRoute) -> Config:
+    """Where copies go: an internal listener of the same process, so that the shadow's answer can be logged."""
+    address = {"envoy_internal_address": {"server_listener_name": SHADOW_LISTENER, "endpoint_id": route.model}}
+    cluster = {
+        "connect_timeout": "0.25s",
+        "load_assignment": {"endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]},
+        "circuit_breakers": _breakers(TAP_LIMIT),
+        "transport_socket": {
+            "name": "envoy.transport_sockets.internal_upstream",
+            "typed_config": {
+                "@type": f"{TYPE}.extensions.transport_sockets.internal_upstream.v3.InternalUpstreamTransport",
+                "transport_socket": {
+                    "name": "envoy.transport_sockets.raw_buffer",
+                    "typed_config": {"@type": f"{TYPE}.extensions.transport_sockets.raw_buffer.v3.RawBuffer"},
+                },
+            },
+        },
+        "typed_extension_protocol_options": _http({}, explicit_http_config={"http2_protocol_options": {}}),
+    }
+    return _named(route.model, "tap", cluster)
+
+
+def _upstream(backend: Backend, limit: int) -> Config:
+    address = {"address": backend.endpoint.host, "port_value": backend.endpoint.port}
+    endpoint = {
+        "endpoint": {"address": {"socket_address": address}},
+        "metadata": {"filter_metadata": {"seatrial": {"version": backend.version, "level": backend.level}}},
+    }
+    return {
+        "type": "STATIC" if _is_address(backend.endpoint.host) else "STRICT_DNS",
+        "dns_lookup_family": "V4_PREFERRED",  # "localhost" is often ::1 to a resolver, rarely to a server
+        "connect_timeout": "0.25s",
+        "load_assignment": {"endpoints": [{"lb_endpoints": [endpoint]}]},
+        "circuit_breakers": _breakers(limit),
+    }
+
+
+def _breakers(limit: int) -> Config:
+    """All four, because the default of 3 retries fails most requests when a primary dies under load."""
+    kinds = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+    return {"thresholds": [dict.fromkeys(kinds, limit)]}
+
+
+def _http(common: Config, **options: Any) -> Config:
+    body: Config = {"@type": HTTP_OPTIONS, "explicit_http_config": {"http_protocol_options": {}}}
+    if common:  # the features header of a batch may be long
+        body["common_http_protocol_options"] = {**common, "max_response_headers_kb": 512}
+    return {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {**body, **options}}
+
+
+def _named(model: str, part: str, cluster: Config) -> Config:
+    """Without dots: Envoy's own statistics cut a cluster's name at the first one."""
+    digest = hashlib.sha256(json.dumps(cluster, sort_keys=True).encode()).hexdigest()[:8]
+    name = f"{model}--{part.replace('.', '_')}--{digest}"
+    if "load_assignment" in cluster:
+        cluster["load_assignment"]["cluster_name"] = name
+    return {"@type": f"{TYPE}.config.cluster.v3.Cluster", "name": name, **cluster}
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _seconds(value: float) -> str:
+    return f"{value:g}s"

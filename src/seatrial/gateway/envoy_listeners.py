@@ -1,0 +1,223 @@
+"""Envoy's two listeners: the live one, and the internal one that copies for a shadow pass through."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from seatrial.gateway.envoy_clusters import SHADOW_LISTENER, TYPE, Config
+from seatrial.gateway.envoy_routes import LIVE, body_limit_filter
+from seatrial.gateway.routes import MAX_BODY_BYTES, MEBIBYTE, RouteTable
+from seatrial.gateway.settings import Settings
+
+HTTP = f"{TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+SHADOW_CEILING_S = 30  # each shadow cluster sets its own, shorter limit
+
+_FIELDS: Config = {
+    "t": "%START_TIME(%s.%6f)%",
+    "id": "%REQ(x-seatrial-id)%",
+    "unit": "%REQ(x-seatrial-unit)%",
+    "version": "%UPSTREAM_METADATA(seatrial:version)%",
+    "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    "code": "%RESPONSE_CODE%",
+    "flags": "%RESPONSE_FLAGS%",
+    "why": "%RESPONSE_CODE_DETAILS%",
+    "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
+    "up_us": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)%",
+    "path": "%REQ(:path)%",
+    "et": "%REQ(x-seatrial-event-time)%",
+    "ct": "%REQ(content-type)%",
+    "rct": "%RESP(content-type)%",
+    **{key: f"%DYNAMIC_METADATA(seatrial:{key})%" for key in ("req", "req_b64", "req_cut")},
+    **{key: f"%DYNAMIC_METADATA(seatrial:{key})%" for key in ("resp", "resp_b64", "resp_cut")},
+    "feat": "%DYNAMIC_METADATA(seatrial:feat)%",
+}
+
+# What each listener knows about a request: the live one from its route, the internal one from headers on the copy.
+_LIVE_FACTS: Config = {
+    "model": "%METADATA(ROUTE:seatrial:model)%",
+    "rollout": "%METADATA(ROUTE:seatrial:rollout)%",
+    "phase": "%METADATA(ROUTE:seatrial:phase)%",
+    "arm": "%REQ(x-seatrial-arm)%",
+}
+_LIVE_LEVEL: Config = {"level": "%RESP(x-seatrial-level)%"}  # also known where no endpoint was asked: "off"
+_SHADOW_FACTS: Config = {
+    "model": "%REQ(x-seatrial-model)%",
+    "rollout": "%REQ(x-seatrial-rollout)%",
+    "phase": "%REQ(x-seatrial-phase)%",
+    "arm": "shadow",
+}
+_SHADOW_LEVEL: Config = {"level": "%UPSTREAM_METADATA(seatrial:level)%"}
+
+
+def listener_config(settings: Settings, table: RouteTable) -> list[Config]:
+    """Both listeners. They depend on the table only through the set of unit headers: a rollout never touches them."""
+    headers = sorted({route.unit_header.lower() for route in table.models})
+    return [_live(settings, headers), _shadow(settings)]
+
+
+def _live(settings: Settings, unit_headers: list[str]) -> Config:
+    manager: Config = {
+        "@type": HTTP,
+        "stat_prefix": LIVE,
+        **_hardening(),
+        "early_header_mutation_extensions": [_early_mutation(unit_headers)],
+        "rds": {"route_config_name": LIVE, "config_source": settings.source("rds")},
+        "access_log": _access_log(settings, settings.live_log, {**_LIVE_FACTS, **_LIVE_LEVEL}, _LIVE_FACTS),
+        "http_filters": [_health(), _limits(), _capture(settings, request=True), _router()],
+    }
+    address = {"socket_address": {"address": settings.host, "port_value": settings.port}}
+    return {
+        "@type": f"{TYPE}.config.listener.v3.Listener",
+        "name": LIVE,
+        "address": address,
+        "enable_reuse_port": False,  # with it, a second gateway on this port would silently take half of the traffic
+        "per_connection_buffer_limit_bytes": MEBIBYTE,
+        "filter_chains": _chain(manager),
+    }
+
+
+def _shadow(settings: Settings) -> Config:
+    """Copies arrive over HTTP/2; the cluster to go to, the model and the phase are in their headers."""
+    send = {"cluster_header": "x-seatrial-shadow-to", "timeout": f"{SHADOW_CEILING_S}s"}
+    mark = {"header": {"key": "x-seatrial-shadow", "value": "true"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    route = {"name": "shadow", "match": {"prefix": "/"}, "route": send, "request_headers_to_add": [mark]}
+    manager: Config = {
+        "@type": HTTP,
+        "stat_prefix": "shadow",
+        "codec_type": "HTTP2",
+        "generate_request_id": False,
+        "route_config": {"name": "shadow", "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+        "access_log": _access_log(settings, settings.shadow_log, {**_SHADOW_FACTS, **_SHADOW_LEVEL}, _SHADOW_FACTS),
+        "http_filters": [_capture(settings, request=False), _router()],  # the request is in the live line already
+    }
+    return {
+        "@type": f"{TYPE}.config.listener.v3.Listener",
+        "name": SHADOW_LISTENER,
+        "internal_listener": {},
+        "filter_chains": _chain(manager),
+    }
+
+
+def _hardening() -> Config:
+    """What a client may do: sizes, times and paths. Slow headers 408, long headers 431, ``%2F`` in a path 400."""
+    return {
+        "use_remote_address": True,
+        # No client has this address, so none is "internal" and trusted with x-envoy-* headers. Empty means all private.
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "::", "prefix_len": 128}]},
+        "skip_xff_append": True,
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "max_request_headers_kb": 32,
+        "request_headers_timeout": "5s",
+        "request_timeout": "30s",
+        "stream_idle_timeout": "60s",
+        "common_http_protocol_options": {
+            "idle_timeout": "300s",
+            "max_headers_count": 64,
+            "headers_with_underscores_action": "DROP_HEADER",
+        },
+        "server_header_transformation": "PASS_THROUGH",
+        "generate_request_id": True,
+        "preserve_external_request_id": True,
+        "request_id_extension": {
+            "typed_config": {
+                "@type": f"{TYPE}.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+                "pack_trace_reason": False,  # leaves the client's id as it is
+            }
+        },
+    }
+
+
+def _early_mutation(unit_headers: list[str]) -> Config:
+    """Before any route is chosen: nobody can name their own arm, and a unit header that came twice counts once."""
+    own_id = {"header": {"key": "x-seatrial-id", "value": "%UNIQUE_ID%"}}
+    mutations: list[Config] = [
+        {"remove_on_match": {"key_matcher": {"prefix": "x-seatrial-"}}},
+        {"remove_on_match": {"key_matcher": {"prefix": "x-envoy-"}}},
+        {"append": {**own_id, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}},
+    ]
+    for name in unit_headers:
+        first = {"header": {"key": name, "value": f"%REQ({name})%"}, "append_action": "OVERWRITE_IF_EXISTS"}
+        mutations.append({"append": first})
+    return {
+        "name": "envoy.http.early_header_mutation.header_mutation",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+            "mutations": mutations,
+        },
+    }
+
+
+def _access_log(settings: Settings, path: str, facts: Config, tags: Config) -> list[Config]:
+    """The capture log, and a counter by (model, rollout, phase, arm) that the log is reconciled with."""
+    served: Config = {"filter": {"not_health_check_filter": {}}}
+    file_log = {
+        "@type": f"{TYPE}.extensions.access_loggers.file.v3.FileAccessLog",
+        "path": path,
+        "log_format": {"json_format": {**_FIELDS, **facts}, "omit_empty_values": True},
+    }
+    counter = {
+        "stat": {"name": "requests", "tags": [{"name": key, "value_format": text} for key, text in tags.items()]},
+        "value_fixed": 1,
+    }
+    stats_log = {
+        "@type": f"{TYPE}.extensions.access_loggers.stats.v3.Config",
+        "stats_scope": {"prefix": "seatrial", "max_counters": settings.max_counters},
+        "counters": [counter],
+    }
+    return [
+        {"name": "envoy.access_loggers.file", **served, "typed_config": file_log},
+        {"name": "envoy.access_loggers.stats", **served, "typed_config": stats_log},
+    ]
+
+
+def _capture(settings: Settings, *, request: bool) -> Config:
+    source = _capture_source().replace("__CAPTURE_REQUEST__", "true" if request else "false")
+    source = source.replace("__MAX__", str(settings.capture_bytes))
+    return {
+        "name": "capture",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.filters.http.lua.v3.Lua",
+            "default_source_code": {"inline_string": source},
+        },
+    }
+
+
+@cache
+def _capture_source() -> str:
+    return resources.files("seatrial.gateway").joinpath("capture.lua").read_text()
+
+
+def _limits() -> Config:
+    """A frame for the body limit: a model with a limit of its own puts it here, on its route."""
+    return {
+        "name": "limits",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.filters.http.filter_chain.v3.FilterChainConfig",
+            "default_filter_chain": {"filters": [body_limit_filter(MAX_BODY_BYTES)]},
+        },
+    }
+
+
+def _health() -> Config:
+    return {
+        "name": "envoy.filters.http.health_check",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.filters.http.health_check.v3.HealthCheck",
+            "pass_through_mode": False,
+            "headers": [{"name": ":path", "string_match": {"exact": "/healthz"}}],
+        },
+    }
+
+
+def _router() -> Config:
+    return {
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": f"{TYPE}.extensions.filters.http.router.v3.Router", "suppress_envoy_headers": True},
+    }
+
+
+def _chain(manager: Config) -> list[Config]:
+    return [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}]

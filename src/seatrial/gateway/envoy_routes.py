@@ -1,0 +1,196 @@
+"""Envoy's route configuration of a route table: all that a rollout changes."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+
+from seatrial.gateway.assignment import POINTS
+from seatrial.gateway.envoy_clusters import (
+    CACHED,
+    TYPE,
+    Config,
+    canary_cluster,
+    champion_cluster,
+    mirrored_cluster,
+    shadow_cluster,
+    tries,
+)
+from seatrial.gateway.routes import MAX_BODY_BYTES, ModelRoute, RouteTable
+
+LIVE = "live"
+NAMES_SHOWN = 50  # Envoy refuses long direct answers
+
+
+def route_config(table: RouteTable) -> Config:
+    """The live listener's routes. Order matters: with unit, without unit, unknown model."""
+    routes = [entry for route in table.models for entry in _of_model(route)]
+    return {
+        "@type": f"{TYPE}.config.route.v3.RouteConfiguration",
+        "name": LIVE,
+        "validate_clusters": True,  # else a route to an unknown cluster is taken and answers 503
+        "max_direct_response_body_size_bytes": 65_536,
+        # Same for all models, so said once. The route's own headers come after these: "off" has a level of its own.
+        "most_specific_header_mutations_wins": True,
+        "request_headers_to_remove": ["x-envoy-external-address"],  # a client's address is no model's business
+        "request_headers_to_add": [_stamp("x-seatrial-event-time", "%REQ(x-event-time)%")] if table.replay else [],
+        "response_headers_to_remove": ["x-seatrial-version", "x-seatrial-arm", "x-seatrial-level"],
+        "response_headers_to_add": [
+            _stamp("x-seatrial-id", "%REQ(x-seatrial-id)%"),
+            _stamp("x-seatrial-version", "%UPSTREAM_METADATA(seatrial:version)%"),
+            _stamp("x-seatrial-arm", "%REQ(x-seatrial-arm)%"),
+            _stamp("x-seatrial-level", "%UPSTREAM_METADATA(seatrial:level)%"),
+        ],
+        "virtual_hosts": [{"name": "models", "domains": ["*"], "routes": [*routes, _unknown(table)]}],
+    }
+
+
+@lru_cache(CACHED)
+def _of_model(route: ModelRoute) -> tuple[Config, ...]:
+    if route.killed:
+        return (_off(route),)
+    return _with_unit(route), _without_unit(route)
+
+
+def _with_unit(route: ModelRoute) -> Config:
+    header = route.unit_header.lower()
+    given = [
+        {"name": header, "present_match": True},
+        {"name": header, "string_match": {"exact": ""}, "invert_match": True},  # all empty units would share an arm
+    ]
+    # An insertion at the start is the identity on any unit, whatever bytes it has.
+    salted = {"pattern": {"regex": "^"}, "substitution": f"{route.salt}:"}
+    action = {
+        **_action(route),
+        "hash_policy": [{"header": {"header_name": header, "regex_rewrite": salted}}],
+        "weighted_clusters": {"use_hash_policy": True, "clusters": _split(route)},
+    }
+    return _entry(route, action, given, [_stamp("x-seatrial-unit", f"%REQ({header})%")])
+
+
+def _without_unit(route: ModelRoute) -> Config:
+    action = {**_action(route), "cluster": champion_cluster(route)}
+    stamps = [_stamp("x-seatrial-arm", "none"), _retries(route, "champion")]
+    return _entry(route, action, [], stamps)
+
+
+def _split(route: ModelRoute) -> list[Config]:
+    """The weighted entries, in the order of the hash points: canary, mirrored champion, champion."""
+    rest = POINTS - route.canary_weight - route.mirrored
+    entries = []
+    if route.canary_weight:
+        entries.append(_share(route, canary_cluster(route), route.canary_weight, "canary"))
+    if route.mirrored:
+        entries.append(_share(route, mirrored_cluster(route), route.mirrored, "champion", _for_shadow(route)))
+    if rest:
+        entries.append(_share(route, champion_cluster(route), rest, "champion"))
+    return entries
+
+
+def _share(route: ModelRoute, cluster: str, weight: int, arm: str, more: list[Config] | None = None) -> Config:
+    stamps = [_stamp("x-seatrial-arm", arm), _retries(route, arm), *(more or [])]
+    return {"name": cluster, "weight": weight, "request_headers_to_add": stamps}
+
+
+def _retries(route: ModelRoute, arm: str) -> Config:
+    """One attempt for each level of the arm's own chain: the policy of the route is shared by arms of unequal length.
+
+    The router takes the header away before the request goes out; a client's own was removed at the door.
+    """
+    return _stamp("x-envoy-max-retries", str(tries(route, arm) - 1))
+
+
+def _for_shadow(route: ModelRoute) -> list[Config]:
+    """What the shadow listener must know travels with the copy, so both sides of a pair always agree on the phase."""
+    stamps = [_stamp("x-seatrial-model", route.model), _stamp("x-seatrial-shadow-to", shadow_cluster(route))]
+    if route.rollout is not None:
+        stamps += [_stamp("x-seatrial-rollout", route.rollout), _stamp("x-seatrial-phase", str(route.phase))]
+    return stamps
+
+
+def _action(route: ModelRoute) -> Config:
+    return {
+        "timeout": f"{route.timeout_s:g}s",
+        "regex_rewrite": {"pattern": {"regex": f"^{re.escape(_prefix(route))}/?"}, "substitution": "/"},
+        "retry_policy": {
+            "retry_on": "5xx,reset,connect-failure,refused-stream",
+            "num_retries": 0,  # each arm says how many
+            "per_try_timeout": f"{route.try_timeout_s:g}s",
+            "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.002s"},
+        },
+    }
+
+
+def _entry(route: ModelRoute, action: Config, headers: list[Config], stamps: list[Config]) -> Config:
+    entry = {
+        "name": route.model,
+        "match": {"path_separated_prefix": _prefix(route), "headers": headers},
+        "metadata": _metadata(route),
+        "request_headers_to_add": stamps,
+        "request_body_buffer_limit": route.max_body_bytes,  # a longer body could not be sent to the next level
+        "route": action,
+    }
+    if route.max_body_bytes != MAX_BODY_BYTES:
+        entry["typed_per_filter_config"] = {"limits": _body_limit(route.max_body_bytes)}
+    return entry
+
+
+def _body_limit(limit: int) -> Config:
+    return {
+        "@type": f"{TYPE}.extensions.filters.http.filter_chain.v3.FilterChainConfigPerRoute",
+        "filter_chain": {"filters": [body_limit_filter(limit)]},
+    }
+
+
+def body_limit_filter(limit: int) -> Config:
+    """413 for bodies longer than ``limit`` bytes, declared or chunked, without buffering them."""
+    return {
+        "name": "envoy.filters.http.body_size_limit",
+        "typed_config": {
+            "@type": f"{TYPE}.extensions.filters.http.body_size_limit.v3.BodySizeLimit",
+            "max_request_bytes": limit,
+        },
+    }
+
+
+def _metadata(route: ModelRoute) -> Config:
+    facts: Config = {"model": route.model}
+    if route.rollout is not None and not route.killed:
+        facts |= {"rollout": route.rollout, "phase": str(route.phase)}
+    return {"filter_metadata": {"seatrial": facts}}
+
+
+def _off(route: ModelRoute) -> Config:
+    body = {"error": f"model {route.model} is switched off", "model": route.model, "level": route.killed}
+    stamps = [_stamp("x-seatrial-arm", "none"), _stamp("x-seatrial-level", str(route.killed))]
+    answer = _direct(503, body, stamps)
+    return {
+        "name": route.model,
+        "match": {"path_separated_prefix": _prefix(route)},
+        "metadata": _metadata(route),
+        **answer,
+    }
+
+
+def _unknown(table: RouteTable) -> Config:
+    names = sorted(route.model for route in table.models)
+    body: Config = {"error": "no such model; a model is addressed as /models/NAME/...", "models": names[:NAMES_SHOWN]}
+    if len(names) > NAMES_SHOWN:
+        body["more"] = len(names) - NAMES_SHOWN
+    return {"name": "unknown", "match": {"prefix": "/"}, **_direct(404, body, [])}
+
+
+def _direct(status: int, body: Config, stamps: list[Config]) -> Config:
+    return {
+        "direct_response": {"status": status, "body": {"inline_string": json.dumps(body) + "\n"}},
+        "response_headers_to_add": [_stamp("content-type", "application/json"), *stamps],
+    }
+
+
+def _prefix(route: ModelRoute) -> str:
+    return f"/models/{route.model}"
+
+
+def _stamp(key: str, value: str) -> Config:
+    return {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}

