@@ -12,6 +12,7 @@ import threading
 
 import pytest
 
+from seatrial import processes
 from seatrial.errors import Conflict, Unavailable
 from seatrial.gateway import envoy_config, process
 from seatrial.gateway.envoy import Envoy, Rejected
@@ -279,7 +280,7 @@ def test_stop_flushes_the_log_and_ends_the_process(gateway, fraud, table):
     pid = slow.pid
     slow.stop()
     assert slow.pid is None
-    assert not process._started(pid)
+    assert not processes.started(pid)
     assert len(gateway.lines("live", 1)) == 1
     slow.stop()  # nothing to do
 

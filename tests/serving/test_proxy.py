@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from seatrial.events.wire import ResponseSpec
-from seatrial.serving.process import HostProcess, free_port, host_info
+from seatrial.processes import free_port
+from seatrial.serving.process import HostProcess, host_info
 from seatrial.serving.spec import HostSpec
 
 pytestmark = pytest.mark.live

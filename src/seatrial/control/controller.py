@@ -45,8 +45,8 @@ GENERATION_KEY = "gateway.generation"
 PROTECTIVE = frozenset({"abort", "step_back"})
 
 TICK_S = 0.25
-SETTLE_LAG = timedelta(seconds=3)
-"""Wall clock: events this old are surely captured (longest request 2 s, log flush 0.2 s)."""
+FLUSH_LAG = timedelta(seconds=1)
+"""Wall clock: events older than the longest request and this are surely captured (Envoy flushes its log at 0.2 s)."""
 
 
 class Controller:
@@ -116,7 +116,7 @@ class Controller:
                 return
             now = self.clock.now()
             self.collector.collect(self.contexts(), self.watermark(), now)
-            self._move_watermark(now - SETTLE_LAG)
+            self._move_watermark(now - self.project.config.timeouts.request.delta - FLUSH_LAG)
             self.take_looks()
 
     def _renew(self) -> None:
@@ -145,7 +145,7 @@ class Controller:
     def route(self, wanted: list[Desired], endpoints: Mapping[VersionKey, Endpoint] | None = None) -> Applied:
         """Put the routes in force, kill latches first of all. Envoy's own word is waited for."""
         known = self.hosts.endpoints() if endpoints is None else endpoints
-        table = route_table(wanted, known, generation=0, replay=self.replay)
+        table = route_table(wanted, known, self.project.config, generation=0)
         return self.envoy.apply(self._numbered(apply_latches(table, self.latches())))
 
     def latches(self) -> tuple[KillLatch, ...]:

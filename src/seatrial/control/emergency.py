@@ -91,17 +91,20 @@ def revive(project: Project, model: str, *, reason: str, actor: str) -> Switched
     began = time.perf_counter()
     envoy = gateway_of(project)
     with Store.open(project.store_url, patience=PATIENCE) as store:
-        latch = remove_latch(project.kill_latches, model)
+        latch = next((latch for latch in read_latches(project.kill_latches) if latch.model == model), None)
+        if latch is None:
+            raise NotFound("ST0733", f"model '{model}' is not killed.")
         detail = {"mode": latch.mode, "killed_by": latch.actor, "reason": reason}
         with store.begin() as tx:
             tx.audit.append(actor, "model.revive", model, detail, clock_of(project, store).now())
+        remove_latch(project.kill_latches, model)
         if envoy.pid is None:
             return _switched(envoy, model, "champion", began, f"the latch is removed; {NEXT_START}")
-        if _render(store, envoy.table(), model) is None:
-            return _switched(
-                envoy, model, "champion", began, "the latch is removed; the routes change when `seatrial up` starts"
-            )
-        _apply(project, envoy, lambda table: _with_route(table, _render(store, table, model) or table.model(model)))
+        route = _render(project, store, envoy.table(), model)
+        if route is None:
+            later = "the latch is removed; the routes change when `seatrial up` starts"
+            return _switched(envoy, model, "champion", began, later)
+        _apply(project, envoy, lambda table: _with_route(table, route))
     return _switched(envoy, model, "champion", began, "revived")
 
 
@@ -115,7 +118,7 @@ def rollback(project: Project, model: str, *, reason: str, actor: str) -> Switch
         after = replace(want, champion=home, release=None, previous=None if want.release is None else want.previous)
         finish = _recording(project, store, want, reason or "rollback", actor)
         if envoy.pid is not None:
-            _apply(project, envoy, lambda table: _with_route(table, _require_route(table, after)))
+            _apply(project, envoy, lambda table: _with_route(table, _require_route(project, table, after)))
         took = time.perf_counter()
         finish()
     done = "rolled back" if envoy.pid is not None else f"rolled back in the store; {NEXT_START}"
@@ -146,22 +149,22 @@ def _with_route(table: RouteTable, route: ModelRoute) -> RouteTable:
 def _as_stored(project: Project, table: RouteTable, model: str) -> ModelRoute:
     """The route before any kill, from the store; the one in force if the store does not answer."""
     with suppress(*STORE_DOWN), Store.open(project.store_url, patience=PATIENCE) as store:
-        return _render(store, table, model) or table.model(model)
+        return _render(project, store, table, model) or table.model(model)
     return table.model(model)
 
 
-def _render(store: Store, table: RouteTable, model: str) -> ModelRoute | None:
+def _render(project: Project, store: Store, table: RouteTable, model: str) -> ModelRoute | None:
     """The model's route as the store wants it; None where the champion's address is not in the table any more."""
-    return _route(table, _wanted(store, model))
+    return _route(project, table, _wanted(store, model))
 
 
-def _route(table: RouteTable, want: Desired) -> ModelRoute | None:
-    rendered = route_table([want], _endpoints(table), generation=0, replay=table.replay)
+def _route(project: Project, table: RouteTable, want: Desired) -> ModelRoute | None:
+    rendered = route_table([want], _endpoints(table), project.config, generation=0)
     return rendered.models[0] if rendered.models else None
 
 
-def _require_route(table: RouteTable, want: Desired) -> ModelRoute:
-    route = _route(table, want)
+def _require_route(project: Project, table: RouteTable, want: Desired) -> ModelRoute:
+    route = _route(project, table, want)
     if route is None:
         raise Unavailable(
             "ST0821",

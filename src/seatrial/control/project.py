@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from seatrial.errors import NotFound, UsageError
 from seatrial.rollout.plan import to_camel
+from seatrial.values import Duration
 
 CONFIG_FILE = "seatrial.yaml"
 STATE_DIR = ".seatrial"
@@ -38,6 +39,16 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long a client waits at most, and how long one version gets before the next in its chain is asked."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    request: Duration = Duration(2.0, "2s")
+    attempt: Duration = Duration(0.5, "500ms")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """``seatrial.yaml``. ``clock``: *wall*, or *replay*, where event time comes from the requests themselves."""
 
@@ -47,6 +58,7 @@ class Config:
     store: str = f"{STATE_DIR}/store.db"
     api: Address = field(default_factory=lambda: Address(port=8700))
     gateway: Address = field(default_factory=lambda: Address(port=8710))
+    timeouts: Timeouts = field(default_factory=Timeouts)
     clock: Literal["wall", "replay"] = "wall"
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from seatrial.control.project import Config
 from seatrial.control.states import state_from_json
 from seatrial.gateway.routes import Backend, Endpoint, ModelRoute, RouteTable
 from seatrial.ids import ModelName, VersionNumber
@@ -63,11 +64,16 @@ def desired(tx: Transaction) -> list[Desired]:
 
 
 def route_table(
-    wanted: list[Desired], endpoints: Mapping[VersionKey, Endpoint], *, generation: int, replay: bool
+    wanted: list[Desired], endpoints: Mapping[VersionKey, Endpoint], config: Config, *, generation: int
 ) -> RouteTable:
     """Routes for every model whose champion has an endpoint."""
-    routes = [_route(want, endpoints) for want in wanted if (want.model.name, want.champion) in endpoints]
-    return RouteTable(generation, tuple(routes), replay)
+    whole, attempt = config.timeouts.request.seconds, config.timeouts.attempt.seconds
+    routes = [
+        replace(_route(want, endpoints), timeout_s=whole, try_timeout_s=attempt)
+        for want in wanted
+        if (want.model.name, want.champion) in endpoints
+    ]
+    return RouteTable(generation, tuple(routes), config.clock == "replay")
 
 
 def _route(want: Desired, endpoints: Mapping[VersionKey, Endpoint]) -> ModelRoute:

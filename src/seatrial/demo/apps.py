@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from seatrial.demo import features
 from seatrial.errors import Unavailable
+from seatrial.processes import free_port
 
 START_S = 60.0
 
@@ -46,7 +46,7 @@ def launch(name: str, model: Path, release: str, directory: Path) -> App:
     directory.mkdir(parents=True, exist_ok=True)
     release_file = directory / f"{name}.features.json"
     features.publish(release_file, release)
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "seatrial.demo.app", "--model", str(model), "--port", str(port)]
     with (directory / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
@@ -72,9 +72,3 @@ def _wait(app: App, log: Path) -> None:
     app.stop()
     raise Unavailable("ST0910", f"the demo's app '{app.name}' did not start.", remedy=f"Its log is {log}.")
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

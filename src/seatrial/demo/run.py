@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from seatrial.demo.apps import App, launch
 from seatrial.demo.config import DemoConfig, Release, Window, read_config
 from seatrial.demo.drive import Driver
 from seatrial.errors import Exit, SeatrialError, UsageError
+from seatrial.processes import free_port
 from seatrial.rollout.plan import Plan
 from seatrial.store.plans import read_plan
 
@@ -138,8 +138,14 @@ class Demo:
         (self.directory / "plans").mkdir(parents=True)
         marker.write_text(MARKER)
         shutil.copy(plan, self.directory / "plans" / "flights.yaml")
-        api, gateway = _port(8700), _port(8710)
-        document = {"project": "flights", "clock": "replay", "api": {"port": api}, "gateway": {"port": gateway}}
+        api, gateway = free_port(wanted=8700), free_port(wanted=8710)
+        document = {
+            "project": "flights",
+            "clock": "replay",
+            "api": {"port": api},
+            "gateway": {"port": gateway},
+            "timeouts": {"request": "20s", "attempt": "9s"},
+        }
         text = "# Made by `seatrial demo`. Event time comes from the requests (clock: replay).\n"
         (self.directory / "seatrial.yaml").write_text(text + yaml.safe_dump(document, sort_keys=False))
         self._api, self._gateway = (f"http://127.0.0.1:{port}" for port in (api, gateway))
@@ -275,14 +281,3 @@ def _code_digest() -> str:
     sources = (Path(str(flights.__file__)), Path(str(train.__file__)), Path(str(features.__file__)))
     return hashlib.sha1(b"".join(path.read_bytes() for path in sources), usedforsecurity=False).hexdigest()
 
-
-def _port(wanted: int) -> int:
-    """The usual port if it is free, else any."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from seatrial import processes
 from seatrial.errors import Unavailable
 from seatrial.gateway.envoy_config import static_bootstrap
 from seatrial.gateway.files import write_atomically
@@ -76,8 +75,8 @@ class Process:
                 start_new_session=True,
                 close_fds=True,
             )
-        _children[child.pid] = child
-        return cls(child.pid, _started(child.pid), bootstrap)
+        processes.mine(child)
+        return cls(child.pid, processes.started(child.pid), bootstrap)
 
     @classmethod
     def recorded(cls, path: Path) -> Process | None:
@@ -92,43 +91,13 @@ class Process:
         write_atomically(path, json.dumps(asdict(self)) + "\n", mode=0o600)
 
     def running(self) -> bool:
-        child = _children.get(self.pid)
-        if child is not None and child.poll() is not None:
-            del _children[self.pid]
-            return False
-        return bool(self.started) and _started(self.pid) == self.started
+        return processes.running(self.pid, self.started)
 
     def stop(self, grace_s: float = 5.0) -> None:
         """Ask to end (logs are flushed), insist after ``grace_s`` seconds."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if self.running():
-                os.kill(self.pid, number)
-            if self._gone_within(grace_s):
-                return
-
-    def _gone_within(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while self.running():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.005)
-        return True
-
-
-_children: dict[int, subprocess.Popen[bytes]] = {}  # ours must be waited for, or they stay as zombies
+        processes.stop(self.pid, self.started, grace_s=grace_s)
 
 
 def _environment() -> dict[str, str]:
     return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
 
-
-def _started(pid: int) -> str:
-    """When the system says a process was started, as text; empty if there is none, or only a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if fields[0] == "Z" else fields[19]
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return ""
-    command = ["ps", "-o", "lstart=", "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

@@ -7,8 +7,6 @@ import dataclasses
 import http.client
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seatrial import processes
 from seatrial.errors import Unavailable
 from seatrial.serving.spec import HostSpec
 
@@ -44,7 +43,6 @@ class HostProcess:
     def __init__(self, spec: HostSpec, directory: Path) -> None:
         self.spec = spec
         self.directory = directory
-        self._child: subprocess.Popen[bytes] | None = None
         self._running: _Running | None = None
 
     @property
@@ -63,11 +61,11 @@ class HostProcess:
     def start(self) -> None:
         """Start a new process and return at once; ``ready`` waits for it."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        port = self.spec.port or free_port(self.spec.host)
+        port = self.spec.port or processes.free_port(self.spec.host)
         spec_file = self.directory / "spec.json"
         spec_file.write_text(dataclasses.replace(self.spec, port=port).to_json())
         with self._log("stdout.log").open("ab") as out, self._log("stderr.log").open("ab") as err:
-            self._child = subprocess.Popen(
+            child = subprocess.Popen(
                 [sys.executable, "-I", "-m", "seatrial.serving", str(spec_file.resolve())],
                 cwd=self.directory,
                 env=scrubbed_environment(self.directory),
@@ -76,8 +74,8 @@ class HostProcess:
                 stderr=err,
                 start_new_session=True,
             )
-        pid = self._child.pid
-        self._running = _Running(pid, process_started(pid) or "", port, self.spec.digest())
+        processes.mine(child)
+        self._running = _Running(child.pid, processes.started(child.pid), port, self.spec.digest())
         _write(self._pid_file, json.dumps(dataclasses.asdict(self._running)))
 
     def adopt(self) -> bool:
@@ -124,31 +122,15 @@ class HostProcess:
             time.sleep(_POLL_S)
 
     def alive(self) -> bool:
-        if self._child is not None and self._child.poll() is not None:
-            return False
         return self._running is not None and _is_alive(self._running)
 
     def stop(self, grace: float = 12.0) -> None:
         """End the host: SIGTERM, and after ``grace`` seconds SIGKILL. One left by an earlier process is ended too."""
         running = self._running or self._recorded()
-        if running is not None and _is_alive(running):
-            _signal_group(running.pid, signal.SIGTERM)
-            if not self._gone(running, grace):
-                _signal_group(running.pid, signal.SIGKILL)
-                self._gone(running, grace)
-        self._child, self._running = None, None
+        if running is not None:  # the host leads its own session, so the group is exactly its descendants
+            processes.stop(running.pid, running.started, grace_s=grace, group=True)
+        self._running = None
         self._pid_file.unlink(missing_ok=True)
-
-    def _gone(self, running: _Running, timeout: float) -> bool:
-        """Whether it ended in time; our own child is also reaped."""
-        deadline = time.monotonic() + timeout
-        while _is_alive(running):
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(_POLL_S)
-        if self._child is not None and self._child.pid == running.pid:
-            self._child.wait()
-        return True
 
     @property
     def _pid_file(self) -> Path:
@@ -186,14 +168,6 @@ def scrubbed_environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home.resolve()), **dict.fromkeys(_ONE_THREAD, "1")}
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def host_info(host: str, port: int, timeout: float = 2.0) -> dict[str, Any] | None:
     """What the host at this port says about itself; ``None`` when nothing like a host answers."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
@@ -207,26 +181,8 @@ def host_info(host: str, port: int, timeout: float = 2.0) -> dict[str, Any] | No
     return answer if isinstance(answer, dict) else None
 
 
-def process_started(pid: int) -> str | None:
-    """An opaque text that tells a process from a later one with the same number; ``None`` when there is none."""
-    stat = Path(f"/proc/{pid}/stat")
-    if stat.parent.parent.joinpath("self").exists():
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if fields[0] in "ZX" else fields[19]
-    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
-
-
 def _is_alive(running: _Running) -> bool:
-    return process_started(running.pid) == running.started
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)  # the host leads its own session, so the group is exactly its descendants
+    return processes.running(running.pid, running.started)
 
 
 def _write(path: Path, text: str) -> None:

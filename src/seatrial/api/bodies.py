@@ -1,0 +1,133 @@
+"""Bodies of requests: validated by the classes they become; an unknown field is refused, with the nearest known one."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from seatrial.errors import UsageError
+from seatrial.registry.lineage import ArtifactLineage
+from seatrial.registry.version import Serving
+from seatrial.rollout.plan import to_camel
+
+_CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """A foreign endpoint becomes the first champion of a model."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    url: str
+    unit_header: str = "x-unit-id"
+    owner: str = ""
+    purpose: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """A new version; ``serving`` and ``lineage`` in the words of the registry (``trust_pickle``, ``data.rows``)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    serving: dict[str, Any]
+    lineage: dict[str, Any]
+    tags: dict[str, str] = field(default_factory=dict)
+    unit_header: str = "x-unit-id"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A rollout of ``version`` by ``plan`` (JSON Schema: ``/v1/schema/plan``)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    model: str
+    version: int
+    plan: dict[str, Any]
+    salt: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByHand:
+    """What a person gives as reason; ``full`` skips what is left of a rollout (promote only)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    reason: str = ""
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switch:
+    """Rollback, kill or revive; ``mode`` is for kill only."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    reason: str = ""
+    mode: Literal["previous", "champion", "off"] = "previous"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """The time to which a replay's clock is moved."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    to: str
+
+
+def read_serving(document: object) -> Serving:
+    """Raises UsageError naming the field."""
+    serving: Serving = _read(Serving, document, "serving")
+    return serving
+
+
+def read_lineage(document: object) -> ArtifactLineage:
+    """Raises UsageError naming the field."""
+    lineage: ArtifactLineage = _read(ArtifactLineage, document, "lineage")
+    return lineage
+
+
+def _read(kind: type, document: object, where: str) -> Any:
+    _refuse_unknown(kind, document, where)
+    try:
+        return _adapter(kind).validate_python(document)
+    except ValidationError as error:
+        lines = [f"{'.'.join((where, *map(str, item['loc'])))}: {item['msg']}" for item in error.errors()]
+        raise UsageError("ST0846", f"{'; '.join(lines)}.") from None
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def _refuse_unknown(kind: Any, document: object, where: str) -> None:
+    """A field that is not read would be lost silently; times and numbers are checked by validation, names here."""
+    if not is_dataclass(kind) or not isinstance(document, Mapping):
+        return
+    known = {f.name for f in fields(kind)}
+    for name in document:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(sorted(known))}."
+            raise UsageError("ST0847", f"{where}.{name} is unknown.", remedy=hint)
+    for name, hint_type in typing.get_type_hints(kind).items():
+        if name in document:
+            _refuse_unknown(_inner(hint_type), document[name], f"{where}.{name}")
+
+
+def _inner(hint: Any) -> Any:
+    """``X`` of ``X | None``."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next((part for part in typing.get_args(hint) if part is not type(None)), hint)
+    return hint
