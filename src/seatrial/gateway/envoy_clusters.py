@@ -22,7 +22,7 @@ SHADOW_LISTENER = "shadow_in"
 
 CACHED = 4096  # models whose configuration is remembered
 LIVE_LIMIT = 1024  # requests, connections and retries of one cluster
-TAP_LIMIT, SHADOW_LIMIT = 64, 32  # a hanging shadow holds no more than this
+TAP_LIMIT, SHADOW_LIMIT = 512, 256  # a hanging shadow holds no more than this; what is beyond is shed, and told
 UPSTREAM_IDLE_S = 4.0  # below the 5 s of common Python servers, so that Envoy never sends into a closing connection
 
 

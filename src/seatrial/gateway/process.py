@@ -100,4 +100,3 @@ class Process:
 
 def _environment() -> dict[str, str]:
     return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-

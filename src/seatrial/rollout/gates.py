@@ -15,7 +15,7 @@ from seatrial.rollout.plan import Metric, Plan
 from seatrial.rollout.stages import Stage
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import VERDICT_OF, Arms, Judgement, MetricVerdict, Status, Verdict
-from seatrial.stats.clustered import Effect, stratified_effect
+from seatrial.stats.clustered import Effect, distinct_units, stratified_effect
 from seatrial.stats.sequential import Bounds, bounds, planned_information, remaining_information
 from seatrial.values import Margin
 
@@ -88,7 +88,7 @@ def _judge_sums(q: _Question) -> tuple[MetricVerdict, tuple[str, ...]]:
     data = q.data()
     everything = _Look.at(q, data.tally, q.plan.alpha.promotion, "pass")
     epoch = _Look.at(q, data.tally.since(q.state.epoch), q.alpha_fail, "fail")
-    status = _status(q, data, everything.effect)
+    status = _status(q, data, everything)
     whole = q.state.epoch <= q.state.phases[0].number
     same = everything if whole else _Look.at(q, data.tally.since(q.state.epoch), q.plan.alpha.promotion, "fail")
     verdict, reached = _verdict(q, status, everything, epoch, same)
@@ -131,6 +131,7 @@ class _Look:
 
     key: str
     effect: Effect
+    units: float
     planned: float
     interval: tuple[float, float]
     over: bool
@@ -146,13 +147,15 @@ class _Look:
         s = tally.strata(q.treatment, CHAMPION)
         scale: Literal["log", "linear"] = "log" if q.margin.scale == "relative" else "linear"
         effect = stratified_effect(s.count_t, s.num_t, s.den_t, s.count_c, s.num_c, s.den_c, scale=scale)
+        units = distinct_units(s.count_t)
         planned = planned_information(_signed(q, q.margin))
         key = q.key(direction)
         closed = key in q.state.closed
         if _identical(q, effect):
-            return cls(key, effect, planned, (0.0, 0.0), False, closed, alpha)
+            return cls(key, effect, units, planned, (0.0, 0.0), False, closed, alpha)
         b: Bounds = bounds(effect.estimate, effect.variance, planned, alpha=alpha, planned_looks_over=closed)
-        return cls(key, effect, planned, (b.lower, b.upper), closed or effect.information >= planned, closed, alpha)
+        over = closed or effect.information >= planned
+        return cls(key, effect, units, planned, (b.lower, b.upper), over, closed, alpha)
 
 
 def _verdict(q: _Question, status: Status, everything: _Look, epoch: _Look, same: _Look) -> tuple[Verdict, bool]:
@@ -163,7 +166,7 @@ def _verdict(q: _Question, status: Status, everything: _Look, epoch: _Look, same
     """
     if status != "ok":
         return VERDICT_OF[status], False
-    harmful = _status(q, q.data(), epoch.effect) == "ok" and _is_harm(q, epoch.interval)
+    harmful = _status(q, q.data(), epoch) == "ok" and _is_harm(q, epoch.interval)
     if harmful and not _clears(q, same.interval, _signed(q, q.margin)):
         return "fail", True
     if _clears(q, everything.interval, _signed(q, q.margin.times(q.factor))):
@@ -190,16 +193,16 @@ def _is_harm(q: _Question, interval: tuple[float, float]) -> bool:
     return high < line if q.metric.better == "increase" else low > line
 
 
-def _status(q: _Question, data: MetricEvidence, effect: Effect) -> Status:
+def _status(q: _Question, data: MetricEvidence, look: _Look) -> Status:
+    effect = look.effect
     waiting = sum(n for (phase, arm), n in data.immature.items() if arm == q.treatment)
     if effect.count_t == 0 or effect.count_c == 0:
         return "immature" if waiting else "no_data"
-    units = q.evidence.units.arms.get(q.treatment, 0)
     if _identical(q, effect):
-        return "ok" if units >= MIN_UNITS_PROPORTION else "not_enough"
+        return "ok" if look.units >= MIN_UNITS_PROPORTION else "not_enough"
     if effect.degenerate:
         return "degenerate"
-    if not _asymptotic(q, effect, units):
+    if not _asymptotic(q, effect, look.units):
         return "immature" if waiting > effect.count_t else "not_enough"
     return "ok"
 
@@ -209,7 +212,7 @@ def _identical(q: _Question, effect: Effect) -> bool:
     return q.arms == "shadow" and effect.count_t > 0 and effect.rate_t == effect.rate_c and effect.degenerate
 
 
-def _asymptotic(q: _Question, effect: Effect, units: int) -> bool:
+def _asymptotic(q: _Question, effect: Effect, units: float) -> bool:
     if q.metric.kind in ("proportion", "error_rate", "latency", "missing_outcomes"):
         events = effect.count_t * effect.rate_c
         return units >= MIN_UNITS_PROPORTION and min(events, effect.count_t - events) >= MIN_EXPECTED_EVENTS
@@ -226,7 +229,7 @@ def _needs(q: _Question, status: Status, look: _Look, bound: float) -> str:
     if status == "degenerate":
         return "no variation between units: no events in one arm"
     if status == "not_enough":
-        return _needs_start(q, effect)
+        return _needs_start(q, look)
     sign = 1.0 if q.metric.better == "increase" else -1.0
     wanted = remaining_information(
         sign * effect.estimate, sign * bound, look.planned, alpha=look.alpha, planned_looks_over=look.closed_before
@@ -237,12 +240,12 @@ def _needs(q: _Question, status: Status, look: _Look, bound: float) -> str:
     return f"needs about {more:,} more mature {q.treatment} exposures"
 
 
-def _needs_start(q: _Question, effect: Effect) -> str:
-    units = q.evidence.units.arms.get(q.treatment, 0)
+def _needs_start(q: _Question, look: _Look) -> str:
+    effect, units = look.effect, look.units
     proportion = q.metric.kind in ("proportion", "error_rate", "latency", "missing_outcomes")
     wanted = MIN_UNITS_PROPORTION if proportion or q.arms == "shadow" else MIN_UNITS_CONTINUOUS
     if units < wanted:
-        return f"needs {wanted - units:,} more {q.treatment} units ({units:,} of {wanted:,})"
+        return f"needs {wanted - units:,.0f} more {q.treatment} units with an outcome ({units:,.0f} of {wanted:,})"
     if proportion:
         return f"needs {MIN_EXPECTED_EVENTS} expected events and non-events in the {q.treatment}"
     return f"one bucket of units carries {effect.largest_bucket:.0%} of the sum (at most {MAX_BUCKET_SHARE:.0%})"

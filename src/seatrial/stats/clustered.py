@@ -120,6 +120,21 @@ def stratified_effect(
     return Effect(estimate, variance, rate_t, rate_c, pair.t.count, pair.c.count, largest)
 
 
+def distinct_units(count: ArrayLike) -> float:
+    """Number of distinct units behind exposures that were hashed into buckets; inf when every bucket is taken.
+
+    ``count``: exposures per unit bucket, shape (B,), or (H, B), which is summed over strata. Linear counting: with K of
+    B buckets taken, the estimate is -B ln(1 - K/B); for B = 256 its standard error is 5% at 200 units. Source: Whang,
+    Vander-Zanden, Taylor (1990), "A linear-time probabilistic counting algorithm", eq. 1.
+
+    >>> round(distinct_units(np.r_[np.ones(139), np.zeros(117)]))
+    200
+    """
+    buckets = np.atleast_2d(np.asarray(count, dtype=np.float64)).sum(axis=0)
+    taken = float((buckets > 0).mean()) if buckets.size else 0.0
+    return math.inf if taken >= 1 else -buckets.size * math.log1p(-taken)
+
+
 def design_effect(
     count_t: ArrayLike,
     num_t: ArrayLike,
