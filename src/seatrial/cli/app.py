@@ -1,0 +1,69 @@
+"""The command tree, global options, and how errors leave the program."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seatrial import __version__
+from seatrial.cli import audit, demo, model, outcomes, plan, project, report, rollout, switch
+from seatrial.cli.output import fail
+from seatrial.errors import SeatrialError
+
+app = typer.Typer(
+    name="seatrial",
+    help="Progressive delivery for machine-learning models: shadow, canary, rollout and the way home.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 fine or promoted · 1 error · 2 usage · 3 gate failed or rolled back · 4 undecided · "
+    "5 approval needed · 6 integrity broken",
+)
+project.add_to(app)
+app.add_typer(model.app, name="model")
+app.add_typer(plan.app, name="plan")
+app.add_typer(rollout.app, name="rollout")
+switch.add_to(app)
+app.add_typer(outcomes.app, name="outcomes")
+app.add_typer(audit.app, name="audit")
+report.add_to(app)
+demo.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"seatrial {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def seatrial(
+    context: typer.Context,
+    directory: Annotated[
+        Path | None,
+        typer.Option("--project", metavar="DIR", envvar="SEATRIAL_PROJECT", help="The project's directory.",
+                     show_default="here or above"),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:  # fmt: skip
+    context.obj = directory
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """One command. A SeatrialError becomes its message and exit code; a bug keeps its traceback."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="seatrial")
+    except SeatrialError as error:
+        fail(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
+        sys.exit(141)

@@ -1,0 +1,207 @@
+"""Where a version came from, gathered at the command line: from a file, from flags, and from git."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from seatrial.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from seatrial.control.project import Project
+
+_SUFFIX = {"skops": (".skops",), "joblib": (".joblib", ".pkl", ".pickle"), "onnx": (".onnx",)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """What was given on the command line; None is not given."""
+
+    code_commit: str | None = None
+    data: Path | None = None
+    data_digest: str | None = None
+    data_rows: int | None = None
+    data_start: str | None = None
+    data_end: str | None = None
+    model_digest: str | None = None
+    model_framework: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def document(file: Path | None, flags: Flags, directory: Path, *, same: Sequence[str] = ()) -> dict[str, Any]:
+    """The lineage in the words of the registry: the file, and the flags over it. What is not known is left out.
+
+    ``same``: two digests of one artifact, as a file and as it is stored; who names the first means the second.
+    """
+    given = {} if file is None else _read(file)
+    named = given.get("model")
+    if len(same) == 2 and isinstance(named, dict) and named.get("digest", same[0]) == same[0]:
+        given["model"] = {**named, "digest": same[1]}
+    code = given.get("code") if flags.code_commit is None else None
+    parts = {
+        "code": code or _code(flags, directory),
+        "data": _merged(given.get("data"), _data(flags)),
+        "model": _merged(given.get("model"), _model(flags)),
+    }
+    return {**given, **{name: part for name, part in parts.items() if part}}
+
+
+def put_artifact(project: Project, path: Path, format: str) -> str:
+    """Copy the model file, or the directory around it, into the project's artifact store; returns its digest."""
+    from seatrial.store.artifacts import ArtifactStore
+
+    store = ArtifactStore(project.artifacts)
+    if path.is_dir():
+        return store.put_tree(path)
+    if not path.is_file():
+        raise NotFound("ST0872", f"there is no artifact '{path}'.")
+    with tempfile.TemporaryDirectory(prefix="seatrial-") as scratch:
+        named = path.name if path.suffix in _SUFFIX[format] else f"model{_SUFFIX[format][0]}"
+        shutil.copyfile(path, Path(scratch) / named)
+        return store.put_tree(Path(scratch))
+
+
+def digests(artifact: Path | None, stored: str | None) -> tuple[str, ...]:
+    """The digest of an artifact that is one file, and that of it in the store."""
+    return (file_digest(artifact), stored) if artifact is not None and artifact.is_file() and stored else ()
+
+
+def texts(given: Sequence[str] | None, option: str) -> dict[str, str]:
+    """``KEY=VALUE`` pairs."""
+    found = {}
+    for text in given or ():
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise UsageError("ST0873", f"{option} {text!r} is not KEY=VALUE.")
+        found[key] = value
+    return found
+
+
+def pairs(given: Sequence[str] | None, option: str) -> dict[str, Any]:
+    """``KEY=VALUE`` pairs; a value that is JSON (a number, true, a list) is that."""
+    return {key: _json_or_text(value) for key, value in texts(given, option).items()}
+
+
+def numbers(given: Sequence[str] | None, option: str) -> dict[str, float]:
+    """``KEY=NUMBER`` pairs."""
+    try:
+        return {key: float(value) for key, value in texts(given, option).items()}
+    except ValueError as error:
+        raise UsageError("ST0873", f"{option}: {error}.") from None
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def count_rows(path: Path) -> int | None:
+    """Rows of a Parquet or CSV file (without its header line); None for another kind."""
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        rows: int = pq.read_metadata(path).num_rows
+        return rows
+    if path.suffix == ".csv":
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            return max(sum(1 for _ in csv.reader(file)) - 1, 0)
+    return None
+
+
+def git_code(directory: Path) -> dict[str, Any] | None:
+    """The commit checked out here, whether the tree differs from it, and the digest of the difference."""
+    commit = _git(directory, "rev-parse", "HEAD")
+    if not commit:
+        return None
+    dirty = bool(_git(directory, "status", "--porcelain"))
+    changes = _git(directory, "diff", "HEAD", "--binary") if dirty else None
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "repository": _without_password(_git(directory, "config", "--get", "remote.origin.url") or ""),
+        "changes": f"sha256:{hashlib.sha256(changes.encode()).hexdigest()}" if changes else None,
+    }
+
+
+def _code(flags: Flags, directory: Path) -> dict[str, Any] | None:
+    found = git_code(directory)
+    if flags.code_commit is None:
+        return found
+    here = found is not None and str(found["commit"]).startswith(flags.code_commit)
+    return found if here else {"commit": flags.code_commit, "dirty": False}
+
+
+def _data(flags: Flags) -> dict[str, Any]:
+    digest, rows, name = flags.data_digest, flags.data_rows, None
+    if flags.data is not None:
+        if not flags.data.is_file():
+            raise NotFound("ST0874", f"there is no data file '{flags.data}'.")
+        digest, name = file_digest(flags.data), flags.data.name
+        rows = count_rows(flags.data) if rows is None else rows
+    if digest is not None and rows is None:
+        raise UsageError("ST0875", f"data {name or digest}: how many rows it has is not known.", remedy="--data-rows N")
+    given = {"digest": digest, "rows": rows, "start": flags.data_start, "end": flags.data_end, "name": name}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _model(flags: Flags) -> dict[str, Any]:
+    given = {
+        "digest": flags.model_digest,
+        "framework": flags.model_framework,
+        "hyperparameters": flags.params or None,
+        "metrics": flags.metrics or None,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _merged(file: object, flags: dict[str, Any]) -> dict[str, Any]:
+    return {**file, **flags} if isinstance(file, dict) else flags
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFound("ST0876", f"there is no lineage file '{path}'.") from None
+    except yaml.YAMLError as error:
+        raise UsageError("ST0877", f"'{path}' is not YAML: {error}.") from None
+    if not isinstance(content, dict):
+        raise UsageError("ST0877", f"'{path}' is not a map with code, data and model.")
+    return content
+
+
+def _git(directory: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(directory), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=30, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else ""
+
+
+def _without_password(url: str) -> str | None:
+    """A remote's address as it may be written down: an access token in it is nobody else's business."""
+    parts = urlsplit(url)
+    if parts.scheme and "@" in parts.netloc:
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return url or None
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value

@@ -1,0 +1,94 @@
+"""A plan (``seatrial.plan.v1``) as text: stages, budgets, rules, forecast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from seatrial.cli.render import count, percent, span
+from seatrial.cli.tables import table
+
+Document = dict[str, Any]
+
+
+def headline(p: Document) -> str:
+    about = f": {p['description']}" if p["description"] else ""
+    return (
+        f"{p['name']}{about}\n{count(len(p['stages']), 'stage')} before everyone, at least {span(p['minDuration'])} "
+        f"in all; after {span(p['deadline'])} nothing advances any more ({p['onDeadline']})"
+    )
+
+
+def stages(p: Document) -> Table:
+    """One line a stage: share, least time, samples, and how large a loss must be excluded to leave it."""
+    rows = []
+    for n, s in enumerate(p["stages"], start=1):
+        shadow = s["kind"] == "shadow"
+        share = f"{percent(s['mirrored'])} copied" if shadow else percent(s["weight"])
+        samples = [f"{s['minUnits']:,} units"]
+        if shadow:
+            samples.append(f"{s['minPairs']:,} pairs")
+        if s["minOutcomes"]:
+            samples.append(f"{s['minOutcomes']:,} outcomes")
+        tolerance = "the margin" if s["last"] else f"{s['tolerance']:g} × margin"
+        ends = "by hand" if s["manual"] else ""
+        rows.append((n, s["name"], share, span(s["minDuration"]), ", ".join(samples), tolerance, ends))
+    rows.append((len(p["stages"]) + 1, "everyone", "100%", "", "", "", ""))
+    headers = ("STEP", "NAME", "SHARE", "LEAST TIME", "SAMPLES", "EXCLUDES A LOSS OF", "ENDS")
+    return table(headers, rows, right=("STEP",))
+
+
+def guardrails(p: Document) -> Table:
+    """Margins, and which part of the false-rollback budget each test of a guardrail may spend."""
+    rows = [
+        (
+            g["name"], g["kind"], f"{'lower' if g['better'] == 'decrease' else 'higher'} is better", g["margin"],
+            "" if g["horizon"] is None else span(g["horizon"]), g["limit"],
+            " + ".join(f"{alpha:.2%} {arms}" for arms, alpha in g["alpha"].items()),
+        )
+        for g in p["guardrails"]
+    ]  # fmt: skip
+    return table(("GUARDRAIL", "KIND", "", "MARGIN", "HORIZON", "LIMIT", "FALSE ROLLBACK AT MOST"), rows)
+
+
+def rules(p: Document) -> str:
+    """The promises in words."""
+    alpha, strikes = p["alpha"], p["strikes"]
+    lines = [
+        f"A candidate that is no worse is sent back with probability at most {alpha['rollback']:.1%} in the whole",
+        f"rollout, however often it is looked at (every {span(p['lookEvery'])}). One that loses a margin gets past",
+        f"that guardrail with probability at most {alpha['promotion']:.1%}.",
+        f"Strikes: {strikes['perStep']} at one step or {strikes['total']} in all end it. Digest: {p['digest']}",
+    ]
+    if p["signals"]:
+        lines.append(f"Signals (shown, not judged): {', '.join(p['signals'])}")
+    return "\n".join(lines)
+
+
+def forecast_note(p: Document, model: str) -> str:
+    if p["forecast"]:
+        return f"On the traffic of {model}, as its latest rollout with evidence saw it:"
+    return f"No forecast: no rollout of {model} has measured these guardrails yet."
+
+
+def forecast(p: Document) -> Table:
+    """One line a step and guardrail: what it would find, and how long the margin takes."""
+    rows = [
+        (
+            f["stage"], f["metric"], f"{f['exposures']:,}", _size(f["detectable"], f),
+            _size(f["margin"], f), "" if f["marginDays"] is None else span(86400 * f["marginDays"]), f["note"],
+        )
+        for f in p["forecast"]
+    ]  # fmt: skip
+    headers = ("STEP", "GUARDRAIL", "EXPOSURES", "FINDS (80%)", "MARGIN", "MARGIN EXCLUDED AFTER", "")
+    return table(headers, rows, right=("EXPOSURES",))
+
+
+def _size(value: float | None, sight: Document) -> str:
+    """Relative, points of a share (what is judged exactly on units is one), or the metric's own unit."""
+    if value is None:
+        return ""
+    if sight["scale"] == "relative":
+        return f"{value:.1%}"
+    return f"{100 * value:g}pp" if sight["note"].startswith("exact") else f"{value:.3g}"

@@ -1,0 +1,175 @@
+"""``init``, ``up``, ``down``, ``logs``, ``doctor`` and ``config``: the project itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from seatrial.cli import output
+from seatrial.cli.session import project_of
+from seatrial.errors import Conflict, Exit, NotFound
+
+if TYPE_CHECKING:
+    from seatrial.control.project import Project
+
+config = typer.Typer(help="The project's configuration.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (init, up, down, logs, doctor):
+        app.command()(command)
+    app.add_typer(config, name="config")
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where.")] = Path(),
+    name: Annotated[str, typer.Option(help="The project's name.", show_default="the directory's")] = "",
+    api_port: Annotated[int, typer.Option(min=1, max=65535)] = 8700,
+    gateway_port: Annotated[int, typer.Option(min=1, max=65535)] = 8710,
+) -> None:
+    """Make a project: seatrial.yaml and a plan to start from."""
+    from seatrial.cli.templates import CONFIG, PLAN
+    from seatrial.control.project import CONFIG_FILE, Project
+
+    ports = {"api_port": api_port, "gateway_port": gateway_port}
+    files = {
+        directory / CONFIG_FILE: CONFIG.format(name=name or directory.resolve().name, **ports),
+        directory / "plans" / "standard.yaml": PLAN.format(),
+    }
+    for path in files:
+        if path.exists():
+            raise Conflict(
+                "ST0863", f"'{path}' is there already.", remedy="Choose another directory; it is left as is."
+            )
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    project = Project.open(directory)
+    project.prepare()
+    (project.state / ".gitignore").write_text("*\n", encoding="utf-8")
+    here = directory.resolve() == Path.cwd()
+    command = "seatrial" if here else f"seatrial --project {directory}"
+    plan = directory / "plans" / "standard.yaml"
+    steps = {
+        f"{command} up": "start the gateway and the control plane",
+        f"{command} model adopt NAME --url http://HOST:PORT": "what serves today becomes the champion",
+        f"{command} plan explain {plan}": "what a release will go through",
+    }
+    width = max(map(len, steps))
+    lines = [f"  {step:<{width}}  {what}" for step, what in steps.items()]
+    output.text("\n".join([f"✔ project '{project.config.project}' in {project.root}", "", "Next:", *lines]))
+
+
+def up(
+    context: typer.Context,
+    detach: Annotated[bool, typer.Option("--detach/--foreground", help="In the background, or here.")] = True,
+) -> None:
+    """Start the control plane; it brings up the gateway and the model hosts."""
+    project = project_of(context)
+    project.prepare()
+    if not detach:
+        from seatrial.api.server import serve
+
+        serve(project)
+        return
+    from seatrial.cli import background
+
+    started = background.start(project)
+    word = "is up" if started else "was up already"
+    api, gateway = project.config.api.url, project.config.gateway.url
+    output.text(
+        f"✔ project '{project.config.project}' {word}\n"
+        f"  API      {api}  (docs at {api}/docs, metrics at {api}/metrics)\n"
+        f"  gateway  {gateway}/models/NAME/...\n"
+        f"  log      {background.control_log(project)}"
+    )
+
+
+def down(context: typer.Context) -> None:
+    """Stop the control plane, the gateway and the model hosts of this project: no traffic flows any more."""
+    from seatrial.api.server import shutdown
+
+    stopped = shutdown(project_of(context))
+    output.text("\n".join(f"✔ stopped {name}" for name in stopped) or "nothing was running")
+
+
+def logs(
+    context: typer.Context,
+    part: Annotated[str, typer.Argument(metavar="[control|gateway|MODEL-VERSION]")] = "control",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 200,
+) -> None:
+    """Show the log of the control plane, the gateway or a model host."""
+    from seatrial.cli.tail import follow_file, last_lines
+
+    path = _log_file(project_of(context), part)
+    sys.stdout.write("".join(last_lines(path, lines)))
+    if follow:
+        for text in follow_file(path):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+
+def doctor(context: typer.Context, as_json: output.Json = False) -> None:
+    """Check this machine and this project; every line that is not ✔ says what to do."""
+    from seatrial.cli.doctor import examine
+
+    findings = examine(project_of(context))
+    if as_json:
+        output.data(
+            {
+                "schema": "seatrial.doctor.v1",
+                "ok": all(f.ok for f in findings),
+                "checks": [{"name": f.name, "ok": f.ok, "found": f.found, "remedy": f.remedy} for f in findings],
+            }
+        )
+    else:
+        output.text("\n".join(str(finding) for finding in findings))
+    if any(finding.integrity and not finding.ok for finding in findings):
+        raise typer.Exit(Exit.INTEGRITY)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(Exit.ERROR)
+
+
+@config.command("show")
+def config_show(context: typer.Context, as_json: output.Json = False) -> None:
+    """What is in force: flags, environment, file and defaults together."""
+    import yaml
+    from pydantic import TypeAdapter
+
+    from seatrial.control.project import Config
+
+    project = project_of(context)
+    settings = TypeAdapter(Config).dump_python(project.config, mode="json", by_alias=True)
+    if as_json:
+        output.data({"schema": "seatrial.config.v1", "root": str(project.root), "config": settings})
+        return
+    sys.stdout.write(f"# {project.root}\n{yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)}")
+
+
+@config.command("schema")
+def config_schema() -> None:
+    """JSON Schema of seatrial.yaml, for editors."""
+    from seatrial.control import project
+
+    output.data(project.config_schema())
+
+
+def _log_file(project: Project, part: str) -> Path:
+    found = dict(_log_files(project))
+    if part not in found:
+        known = ", ".join(found) or "none yet"
+        raise NotFound("ST0864", f"there is no log '{part}'.", remedy=f"There are: {known}.")
+    return found[part]
+
+
+def _log_files(project: Project) -> Iterator[tuple[str, Path]]:
+    fixed = {"control": project.logs / "control.log", "gateway": project.gateway / "log" / "envoy.log"}
+    yield from ((name, path) for name, path in fixed.items() if path.exists())
+    for host in sorted((project.state / "hosts").glob("*")):
+        for path in sorted(host.glob("*.log"))[:1]:
+            yield host.name, path

@@ -1,0 +1,215 @@
+"""Documents as text: the tree of a rollout, the lines of a list. Pure functions of what control.views makes.
+
+Form and words follow Argo Rollouts where it has them (icons, Step, SetWeight, ActualWeight).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+Document = Mapping[str, Any]
+
+STATUS = {
+    "running": "◌ Progressing",
+    "paused": "॥ Paused",
+    "promoted": "✔ Promoted",
+    "aborted": "✖ Aborted",
+}
+STAGE = {"done": "✔", "current": "◌", "paused": "॥", "stopped": "✖", "pending": "·", "skipped": "»"}
+VERDICT = {"pass": "✔", "fail": "✖", "inconclusive": "?", "insufficient": "◌", "immature": "◌", "invalid": "⚠"}
+ALARM = "⚠"
+HISTORY = 10
+
+
+def tree(r: Document) -> str:
+    """A rollout (``seatrial.rollout.v1``): where it stands, its stages, the latest look, what was decided."""
+    return "\n".join([*_head(r), "", *_stages(r), *_look(r), *_history(r)])
+
+
+def explanation(r: Document) -> str:
+    """The latest decision of a rollout: the rules in the order they were asked, and what the one that spoke said."""
+    latest = r["latest"]
+    if latest is None:
+        return f"{r['id']}: no look has been taken yet."
+    lines = [f"{r['id']} look {latest['look']:,} at {clock(latest['at'])}: {latest['action']} — {latest['reason']}", ""]
+    lines += [f"  {n:>2}  {rule:<16} silent" for n, rule in enumerate(latest["considered"], start=1)]
+    lines += [f"  {len(latest['considered']) + 1:>2}  {latest['rule']:<16} → {latest['action']}: {latest['reason']}"]
+    lines += [f"      {need}" for need in r["needs"]]
+    return "\n".join([*lines, *_look(r)])
+
+
+def status_line(r: Document) -> str:
+    """``◌ Progressing  r-0003 fraud v12 (canary 10%, step 2/5): canary 10% lasts until ...``."""
+    step = r["step"]
+    where = f"{step['name']}, step {step['current']}/{step['of']}"
+    message = f": {r['message']}" if r["message"] else ""
+    return f"{STATUS[r['status']]}  {r['id']} {r['model']} v{r['candidate']} ({where}){message}"
+
+
+def _head(r: Document) -> Iterator[str]:
+    step, strikes = r["step"], r["strikes"]
+    actual = "unknown" if r["actualWeight"] is None else percent(r["actualWeight"])
+    if not r["active"]:
+        actual = "-"
+    yield _field("Name", r["id"])
+    yield _field("Status", STATUS[r["status"]])
+    if r["message"]:
+        yield _field("Message", r["message"])
+    yield _field("Model", f"{r['model']} v{r['candidate']} against v{r['champion']}")
+    yield _field("Plan", r["plan"])
+    yield _field("  Step", f"{step['current']}/{step['of']}")
+    yield _field("  SetWeight", percent(r["setWeight"]))
+    yield _field("  ActualWeight", actual)
+    if r["mirrored"]:
+        yield _field("  Mirrored", percent(r["mirrored"]))
+    yield _field(
+        "  Strikes",
+        f"{strikes['here']} of {strikes['perStep']} at this step, {strikes['total']} of {strikes['limit']} in all",
+    )
+    left = "" if not r["active"] else f" ({_left(r)}, then {r['onDeadline']})"
+    yield _field("  Deadline", f"{clock(r['deadline'])}{left}")
+
+
+def _left(r: Document) -> str:
+    seconds = _seconds(r["lookedAt"] or r["started"], r["deadline"])
+    return f"in {span(seconds)}" if seconds >= 0 else f"{span(-seconds)} ago"
+
+
+def _field(name: str, value: str) -> str:
+    return f"{name + ':':<17}{value}"
+
+
+def _stages(r: Document) -> Iterator[str]:
+    yield f"⟳ {r['id']}"
+    stages = r["stages"]
+    for n, stage in enumerate(stages):
+        branch = "└──" if n + 1 == len(stages) else "├──"
+        yield f"{branch} {STAGE[stage['status']]} {_stage(stage)}"
+
+
+def _stage(stage: Document) -> str:
+    parts = [stage["name"]]
+    if stage["lasted"] is not None:
+        parts.append(span(stage["lasted"]))
+    if stage["minDuration"] and stage["status"] in ("current", "paused", "pending"):
+        parts.append(f"of at least {span(stage['minDuration'])}" if stage["lasted"] is not None else
+                     f"at least {span(stage['minDuration'])}")  # fmt: skip
+    if stage["manual"]:
+        parts.append("· ends by hand")
+    if stage["strikes"]:
+        parts.append(f"· {count(stage['strikes'], 'strike')}")
+    return " ".join(parts)
+
+
+def _look(r: Document) -> Iterator[str]:
+    latest = r["latest"]
+    if latest is None or not (r["verdicts"] or r["signals"] or r["alarms"]):
+        return
+    yield ""
+    yield f"Look {latest['look']:,} at {clock(latest['at'])}"
+    for alarm in r["alarms"]:
+        yield f"{ALARM} {alarm['kind']}: {alarm['text']}"
+    for verdict in r["verdicts"]:
+        yield from _verdict(verdict)
+    if r["signals"]:
+        yield "Signals (shown, not judged)"
+        for verdict in r["signals"]:
+            yield from _verdict(verdict)
+    for need in r["needs"]:
+        if not any(v["needs"] and v["needs"] in need for v in r["verdicts"]):
+            yield f"  {need}"
+
+
+def verdict_line(v: Document) -> str:
+    """``✔ log_loss −12.7% [−18.2%, −6.9%] must stay below +5.0% · n 2,933 canary / 9,400 champion · look 41 · pass``"""
+    candidate = "shadow" if v["arms"] == "shadow" else "canary"
+    measured = [v["metric"]]
+    if v["estimate"] is not None:
+        measured.append(amount(v, v["estimate"]))
+    if v["lower"] is not None and v["upper"] is not None:
+        measured.append(f"[{amount(v, v['lower'])}, {amount(v, v['upper'])}]")
+    side = "above" if v["better"] == "increase" else "below"
+    measured.append(f"must stay {side} {_bound(v)}")
+    n = f"n {v['countCandidate']:,} {candidate} / {v['countChampion']:,} champion"
+    return f"{VERDICT[v['verdict']]} {' '.join(measured)} · {n} · look {v['look']:,} · {v['verdict']}"
+
+
+def _verdict(v: Document) -> Iterator[str]:
+    yield verdict_line(v)
+    if v["needs"] and v["verdict"] != "pass":
+        when = "" if v["expected"] is None else f", about {clock(v['expected'])}"
+        yield f"  {v['needs']}{when}"
+
+
+def amount(v: Document, value: float) -> str:
+    """A difference with sign and unit: per cent (relative), points (shares), or the metric's own unit."""
+    if v["scale"] == "relative":
+        return _signed(f"{value:+.1%}")
+    if v["method"].startswith("exact"):
+        return _signed(f"{100 * value:+.2f}pp")
+    return _signed(f"{value:+.4g}")
+
+
+def _bound(v: Document) -> str:
+    if v["boundScale"] == "relative" and v["scale"] != "relative":
+        return _signed(f"{v['bound']:+.1%}") + " of the champion's rate"
+    return amount(v, v["bound"])
+
+
+def _history(r: Document) -> Iterator[str]:
+    lines = [_decided(same) for _, same in groupby(r["history"], key=_gist)]
+    if not lines:
+        return
+    yield ""
+    yield "Decisions" if len(lines) <= HISTORY else f"Decisions (the last {HISTORY} of {len(lines):,})"
+    yield from lines[-HISTORY:]
+
+
+def _gist(d: Document) -> tuple[str, ...]:
+    return (d["action"], d["rule"], d["reason"], d["actor"])
+
+
+def _decided(same: Iterable[Document]) -> str:
+    """One line for decisions that repeat each other: a decision is also stored when nothing changes, hourly."""
+    first, *more = same
+    by = "" if first["actor"] == "seatrial" else f" ({first['actor']})"
+    again = f" · again until {clock(more[-1]['at'])}" if more else ""
+    return f"{clock(first['at'])}  {first['action']:<9}  {first['rule']:<14}  {first['reason']}{by}{again}"
+
+
+# ── small things ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def percent(value: float) -> str:
+    return f"{value:g}%"
+
+
+def clock(text: str) -> str:
+    """``2013-07-05 10:00`` UTC; seconds only where they say something."""
+    time = datetime.fromisoformat(text)
+    return f"{time:%Y-%m-%d %H:%M:%S}" if time.second else f"{time:%Y-%m-%d %H:%M}"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units: ``3d``, ``1d12h``, ``45m``, ``20s``."""
+    whole, parts = round(seconds), []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        n, whole = divmod(whole, size)
+        if n:
+            parts.append(f"{n}{unit}")
+    return "".join(parts[:2]) or "0s"
+
+
+def count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def _seconds(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

@@ -1,0 +1,227 @@
+"""``seatrial rollout``: begin one, watch it, move it by hand, and ask why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seatrial.cli import output
+from seatrial.cli.session import opened, project_of
+from seatrial.errors import Conflict, UsageError
+
+if TYPE_CHECKING:
+    from seatrial.control.project import Project
+
+app = typer.Typer(help="Bring a version to users, step by step.", no_args_is_help=True)
+
+Rollout = Annotated[str, typer.Argument(metavar="ID|MODEL", help="A rollout, or a model: its active or latest one.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it is over.")]
+Timeout = Annotated[str, typer.Option(metavar="60s", help="How long to follow; after that it is undecided (exit 4).")]
+Reason = Annotated[str, typer.Option(help="Why; goes into the audit log.")]
+
+
+@app.command("start")
+def start(
+    context: typer.Context,
+    model: str,
+    version: Annotated[int, typer.Argument(help="The candidate.")],
+    plan: Annotated[Path, typer.Option(help="The plan's YAML file.")],
+    salt: Annotated[str | None, typer.Option(help="Assign units as another rollout did.", show_default="new")] = None,
+    watch: Watch = False,
+    as_json: output.Json = False,
+) -> None:
+    """Begin: the candidate comes up, then the first step of the plan."""
+    from seatrial.cli.client import Client
+    from seatrial.store.plans import check_plan, plan_to_json, read_plan
+
+    project = project_of(context)
+    body = {"model": model, "version": version, "plan": plan_to_json(check_plan(read_plan(plan))), "salt": salt}
+    answer = Client(project).post("/v1/rollouts", body)
+    if as_json:
+        output.data(answer)
+    else:
+        output.text(f"✔ rollout '{answer['rollout']}' started: {model} v{version} by {plan}")
+    if watch:
+        _follow(project, answer["rollout"])
+
+
+@app.command("list")
+def list_rollouts(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Option(help="Of one model.")] = None,
+    active: Annotated[bool, typer.Option("--active", help="Only those that are not over.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """All rollouts, oldest first."""
+    from seatrial.cli import tables
+    from seatrial.control import catalog
+
+    with opened(project_of(context)) as store, store.read() as tx:
+        document = catalog.rollouts(tx, model=model, active=True if active else None)
+    if as_json:
+        output.data(document)
+    else:
+        output.show(tables.rollouts(document))
+
+
+@app.command("get")
+def get(context: typer.Context, rollout: Rollout, watch: Watch = False, as_json: output.Json = False) -> None:
+    """Where a rollout stands: steps, verdicts, what is missing, what was decided."""
+    from seatrial.cli import render
+
+    project = project_of(context)
+    if watch and as_json:
+        raise UsageError("ST0880", "--watch and --json do not go together.", remedy="Ask again with --json.")
+    if watch:
+        _follow(project, rollout)
+    document = _read(project, rollout)
+    if as_json:
+        output.data(document)
+    else:
+        output.text(render.tree(document))
+
+
+@app.command("status")
+def status(
+    context: typer.Context, rollout: Rollout, watch: Watch = False, timeout: Timeout = "", as_json: output.Json = False
+) -> None:
+    """In one line. Exit 0: promoted, or under way and fine; 3: rolled back; 4: undecided (it waits for somebody).
+
+    With --watch it waits for the end, and what is not over by --timeout is undecided.
+    """
+    from seatrial.cli import render
+    from seatrial.cli.watch import exit_code, wait
+
+    project = project_of(context)
+    document = wait(lambda: _read(project, rollout), _seconds(timeout)) if watch else _read(project, rollout)
+    if as_json:
+        output.data(document)
+    else:
+        output.text(render.status_line(document))
+    raise typer.Exit(exit_code(document, waited=watch))
+
+
+@app.command("pause")
+def pause(context: typer.Context, rollout: Rollout, reason: Reason = "", as_json: output.Json = False) -> None:
+    """Hold the split as it is; guardrails go on watching."""
+    _by_hand(context, rollout, "pause", as_json, reason=reason)
+
+
+@app.command("resume")
+def resume(context: typer.Context, rollout: Rollout, reason: Reason = "", as_json: output.Json = False) -> None:
+    """Go on after a pause."""
+    _by_hand(context, rollout, "resume", as_json, reason=reason)
+
+
+@app.command("promote")
+def promote(
+    context: typer.Context,
+    rollout: Rollout,
+    full: Annotated[bool, typer.Option("--full", help="To everyone now, past all gates; needs --reason.")] = False,
+    reason: Reason = "",
+    as_json: output.Json = False,
+) -> None:
+    """Release a step that waits for somebody; with --full skip what is left."""
+    if full and not reason.strip():
+        raise UsageError("ST0316", "promote --full overrides the gates.", remedy="Say why: --reason '...'.")
+    _by_hand(context, rollout, "promote", as_json, reason=reason, full=full)
+
+
+@app.command("abort")
+def abort(context: typer.Context, rollout: Rollout, reason: Reason = "", as_json: output.Json = False) -> None:
+    """Take the candidate out: everybody gets the champion. Of one that is over, nothing."""
+    document = _read(project_of(context), rollout)
+    if document["active"]:
+        _by_hand(context, rollout, "abort", as_json, reason=reason)
+    else:
+        _nothing_to_do(document, as_json)
+
+
+@app.command("undo")
+def undo(context: typer.Context, rollout: Rollout, reason: Reason = "", as_json: output.Json = False) -> None:
+    """Take back what a rollout did: abort a running one; after a promotion bring the former champion back."""
+    from seatrial.cli.switch import roll_back
+    from seatrial.control import catalog
+
+    project = project_of(context)
+    document = _read(project, rollout)
+    if document["active"]:
+        _by_hand(context, rollout, "abort", as_json, reason=reason)
+        return
+    if document["status"] != "promoted":
+        _nothing_to_do(document, as_json)
+        return
+    with opened(project) as store, store.read() as tx:
+        champion = catalog.model(tx, project, document["model"])["pointers"]["champion"]
+    if champion != document["candidate"]:
+        raise Conflict(
+            "ST0881",
+            f"rollout '{document['id']}' made v{document['candidate']} the champion of '{document['model']}', "
+            f"which is v{champion} now.",
+            remedy=f"`seatrial rollback {document['model']}` goes back from v{champion}.",
+        )
+    roll_back(project, document["model"], reason or f"undo {document['id']}", as_json)
+
+
+@app.command("explain")
+def explain(context: typer.Context, rollout: Rollout, as_json: output.Json = False) -> None:
+    """The latest decision: which rules were asked, which one spoke, and on what evidence."""
+    from seatrial.cli import render
+
+    document = _read(project_of(context), rollout)
+    if as_json:
+        output.data({**document, "schema": "seatrial.explanation.v1", "history": document["history"][-1:]})
+    else:
+        output.text(render.explanation(document))
+
+
+def _read(project: Project, rollout: str) -> dict[str, Any]:
+    """From the store and the gateway, so that it also answers while the control plane is down."""
+    from seatrial.control import catalog
+    from seatrial.control.emergency import observed_weights
+
+    weights = observed_weights(project)
+    with opened(project) as store, store.read() as tx:
+        return catalog.rollout(tx, rollout, weights)
+
+
+def _by_hand(
+    context: typer.Context, rollout: str, verb: str, as_json: bool, *, reason: str, full: bool = False
+) -> None:
+    from seatrial.cli.client import Client
+    from seatrial.control import catalog
+
+    project = project_of(context)
+    with opened(project) as store, store.read() as tx:
+        rollout = catalog.find_rollout(tx, rollout)
+    decision = Client(project).post(f"/v1/rollouts/{rollout}/{verb}", {"reason": reason, "full": full})
+    if as_json:
+        output.data(decision)
+        return
+    done = {"pause": "paused", "resume": "resumed", "promote": "promoted", "abort": "aborted"}[verb]
+    output.text(f"✔ rollout '{rollout}' {'fully ' if full else ''}{done}; canary {decision['weight'] / 100:g}%")
+
+
+def _nothing_to_do(document: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        output.data(document)
+    else:
+        output.text(f"rollout '{document['id']}' is {document['status']}: nothing to do")
+
+
+def _follow(project: Project, rollout: str) -> None:
+    """Redraw the tree until the rollout is over, then leave with its exit code."""
+    from seatrial.cli.watch import exit_code, follow
+
+    raise typer.Exit(exit_code(follow(lambda: _read(project, rollout)), waited=True))
+
+
+def _seconds(timeout: str) -> float | None:
+    from seatrial.values import Duration
+
+    try:
+        return Duration.parse(timeout).seconds if timeout else None
+    except ValueError as error:
+        raise UsageError("ST0882", f"--timeout: {error}.") from None

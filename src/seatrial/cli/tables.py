@@ -1,0 +1,77 @@
+"""Lists as tables: one line an object, headers as in Argo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from seatrial.cli.render import STATUS, clock, percent
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
+    """A plain table: no lines, nothing to trip over when it is cut or grepped."""
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for header in headers:
+        made.add_column(header, justify="right" if header in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*("-" if cell in (None, "") else str(cell) for cell in row))
+    return made
+
+
+def rollouts(document: dict[str, Any]) -> Table:
+    headers = ("NAME", "MODEL", "VERSION", "PLAN", "STATUS", "STEP", "SET-WEIGHT", "STARTED", "MESSAGE")
+    rows = [
+        (r["id"], r["model"], f"v{r['candidate']}", r["plan"], STATUS[r["status"]],
+         f"{r['step']['current']}/{r['step']['of']}", percent(r["setWeight"]), clock(r["started"]), r["message"])
+        for r in document["rollouts"]
+    ]  # fmt: skip
+    return table(headers, rows, right=("SET-WEIGHT",))
+
+
+def models(document: dict[str, Any]) -> Table:
+    headers = ("NAME", "CHAMPION", "CHALLENGER", "PREVIOUS", "VERSIONS", "ROLLOUT", "OWNER", "KILLED")
+    rows = []
+    for m in document["models"]:
+        pointers = [m["pointers"][name] for name in ("champion", "challenger", "previous")]
+        shown = [None if number is None else f"v{number}" for number in pointers]
+        killed = None if m["killed"] is None else f"✖ {m['killed']['mode']}: {m['killed']['reason']}"
+        rows.append((m["name"], *shown, m["versionCount"], m["rollout"], m["owner"], killed))
+    return table(headers, rows, right=("VERSIONS",))
+
+
+def versions(document: dict[str, Any]) -> Table:
+    headers = ("VERSION", "STAGE", "SOURCE", "SERVES", "CODE", "DATA", "CREATED", "BY")
+    rows = []
+    for v in document["versions"]:
+        lineage, serving = v["lineage"] or {}, v["serving"]
+        code, data = lineage.get("code"), lineage.get("data")
+        rows.append((
+            f"v{v['version']}", v["stage"], v["source"],
+            serving["url"] or f"{serving['format']} {short(serving['artifact'])}",
+            code and code["commit"][:10] + ("+changes" if code["dirty"] else ""),
+            data and f"{data['name'] or short(data['digest'])} ({data['rows']:,} rows)",
+            clock(v["createdAt"]), v["createdBy"],
+        ))  # fmt: skip
+    return table(headers, rows)
+
+
+def audit(document: dict[str, Any]) -> Table:
+    headers = ("SEQ", "TIME", "ACTOR", "ACTION", "OBJECT", "DETAIL")
+    rows = [
+        (e["seq"], clock(e["at"]), e["actor"], e["action"], e["object"], _detail(e["detail"]))
+        for e in document["entries"]
+    ]
+    return table(headers, rows, right=("SEQ",))
+
+
+def short(digest: str | None) -> str:
+    """The first digits of a digest: enough for a person to tell two apart."""
+    return "" if digest is None else digest.removeprefix("sha256:")[:12]
+
+
+def _detail(detail: dict[str, Any]) -> str:
+    flat = [(name, value) for name, value in detail.items() if value not in (None, "", {}, [])]
+    return ", ".join(f"{name}: {value}" for name, value in flat if not isinstance(value, dict))
