@@ -49,7 +49,7 @@ def test_a_skops_pipeline_loads_and_its_text_columns_are_known(tmp_path: Path) -
 def test_types_that_are_not_trusted_are_named_with_the_remedy(tmp_path: Path) -> None:
     model = FunctionTransformer(os.path.basename).fit(FRAME)
     skops.io.dump(model, tmp_path / "model.skops")
-    with pytest.raises(SeatrialError, match=r"ST0706 model credit/3.*posixpath.basename.*trusted type"):
+    with pytest.raises(SeatrialError, match=r"ST0756 model credit/3.*posixpath.basename.*trusted type"):
         load(spec(tmp_path))
 
 
@@ -61,7 +61,7 @@ def test_ordinary_gradient_boosting_needs_no_trust(tmp_path: Path) -> None:
 
 def test_a_pickle_needs_trust_and_is_not_opened_without(tmp_path: Path) -> None:
     joblib.dump(pipeline(), tmp_path / "model.joblib")
-    with pytest.raises(UsageError, match=r"ST0707.*pickle.*--trust-pickle"):
+    with pytest.raises(UsageError, match=r"ST0757.*pickle.*--trust-pickle"):
         load(spec(tmp_path, "joblib"))
     assert load(spec(tmp_path, "joblib", trust_pickle=True)).predict(FRAME).shape == (20, 2)
 

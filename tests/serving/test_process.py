@@ -182,7 +182,7 @@ def test_a_version_that_cannot_be_served_says_why(tmp_path: Path) -> None:
     spec = HostSpec("credit", "9", artifact_dir=str(tmp_path), format="joblib", features=("x",))
     process = HostProcess(spec, tmp_path / "host")
     process.start()
-    with pytest.raises(Unavailable, match=r"ST0710 the host of credit/9 ended: ST0707 .*pickle.*--trust-pickle"):
+    with pytest.raises(Unavailable, match=r"ST0760 the host of credit/9 ended: ST0757 .*pickle.*--trust-pickle"):
         process.ready(60)
     assert not process.alive()
     process.stop()

@@ -64,5 +64,5 @@ def test_an_unknown_key_is_an_error() -> None:
     text = json.dumps({**json.loads(ARTIFACT.to_json()), "max_bach": 3})
     with pytest.raises(UsageError, match="max_bach"):
         HostSpec.from_json(text)
-    with pytest.raises(UsageError, match="ST0702"):
+    with pytest.raises(UsageError, match="ST0752"):
         HostSpec.from_json("[]")

@@ -67,10 +67,9 @@ def shutdown(project: Project, *, grace_s: float = 10.0) -> list[str]:
         envoy.stop()
         stopped.append("gateway")
     for spec in sorted((project.state / "hosts").glob("*/spec.json")):
-        HostProcess(HostSpec.read(spec), spec.parent).stop()
-        stopped.append(f"host {spec.parent.name}")
+        if HostProcess(HostSpec.read(spec), spec.parent).stop():
+            stopped.append(f"host {spec.parent.name}")
     return stopped
-
 
 
 def _stop_control(pid_file: Path, grace_s: float) -> bool:

@@ -81,7 +81,7 @@ class Collector:
             if time.monotonic() > deadline:
                 missing = {key: n - self._logged[key] for key, n in before.items() if self._logged[key] < n}
                 raise Unavailable(
-                    "ST0820", f"the capture log does not catch up with Envoy's counters: {missing} requests missing.",
+                    "ST0826", f"the capture log does not catch up with Envoy's counters: {missing} requests missing.",
                     remedy="Look at `seatrial logs gateway`; a full disk is the commonest cause.",
                 )  # fmt: skip
             time.sleep(0.02)

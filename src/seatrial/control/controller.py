@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from seatrial import processes
 from seatrial.control.clock import EPOCH, Clock, StoredClock, WallClock
 from seatrial.control.collector import Collector
 from seatrial.control.hosts import Hosts
@@ -67,7 +68,7 @@ class Controller:
         self.lock = threading.RLock()
         self._watches: dict[str, Watch] = {}
         self._lease: Lease | None = None
-        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{processes.started(os.getpid())}"
         self.ready = False
 
     # ── life ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -75,8 +76,7 @@ class Controller:
     def start(self) -> None:
         """Take the lease, finish what a crash left unrecorded, and bring everything up."""
         with self.lock:
-            with self.store.begin() as tx:
-                self._lease = tx.leases.acquire(LEASE, self._holder, LEASE_TTL, datetime.now(UTC))
+            self._lease = self._acquire()
             self._finish_journal()
             self.envoy.start()
             self.reconcile()
@@ -85,6 +85,15 @@ class Controller:
                     if want.release is not None:
                         self.collector.recount(want.model.name, want.release.state.rollout)
             self.ready = True
+
+    def _acquire(self) -> Lease:
+        """The lease; that of a controller which died on this machine is taken over at once."""
+        now = datetime.now(UTC)
+        with self.store.begin() as tx:
+            held = tx.leases.get(LEASE, now)
+            if held is not None and _is_dead(held.holder):
+                tx.leases.release(held)
+            return tx.leases.acquire(LEASE, self._holder, LEASE_TTL, now)
 
     def stop(self) -> None:
         """Give the lease back. Envoy and the hosts go on: traffic does not depend on this process."""
@@ -299,3 +308,10 @@ class Controller:
 
 def _is(release: Release | None, other: Release) -> bool:
     return release is not None and release.state.rollout == other.state.rollout
+
+
+def _is_dead(holder: str) -> bool:
+    """Whether a lease's holder is a process of this machine that runs no more; of another machine nobody knows."""
+    host, _, process = holder.partition(":")
+    pid, _, since = process.partition(":")
+    return host == socket.gethostname() and pid.isdigit() and not processes.running(int(pid), since)

@@ -6,7 +6,6 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from seatrial.control.project import Project
 from seatrial.control.recorder import record
 from seatrial.control.render import Release, active_release, desired
 from seatrial.control.states import state_from_json, state_to_json
+from seatrial.control.switched import Switched
 from seatrial.errors import Conflict, NotFound, Unavailable, UsageError
 from seatrial.events.outcomes import Outcome, OutcomeLog
 from seatrial.gateway.kill import KillLatch, KillMode, remove_latch, write_latch
@@ -30,22 +30,6 @@ from seatrial.store import releases
 from seatrial.store.canonical import canonical
 from seatrial.store.db import Store, Transaction
 from seatrial.store.plans import check_plan, plan_from_json, plan_to_json
-
-
-@dataclass(frozen=True, slots=True)
-class Switched:
-    """A change of traffic that was made and read back.
-
-    ``took_ms``: from the call to Envoy's own word that the new routes are in use; ``split``: share of traffic by
-    version, as read from Envoy's configuration afterwards.
-    """
-
-    model: str
-    to: str
-    took_ms: float
-    generation: int
-    split: Mapping[str, float]
-    text: str
 
 
 class Operations:

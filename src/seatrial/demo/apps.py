@@ -71,4 +71,3 @@ def _wait(app: App, log: Path) -> None:
             time.sleep(0.05)
     app.stop()
     raise Unavailable("ST0910", f"the demo's app '{app.name}' did not start.", remedy=f"Its log is {log}.")
-

@@ -280,4 +280,3 @@ def _code_digest() -> str:
     """Identity of the code that trains: a digest of its sources, where a repository would give a commit."""
     sources = (Path(str(flights.__file__)), Path(str(train.__file__)), Path(str(features.__file__)))
     return hashlib.sha1(b"".join(path.read_bytes() for path in sources), usedforsecurity=False).hexdigest()
-

@@ -93,9 +93,10 @@ def _judge_sums(q: _Question) -> tuple[MetricVerdict, tuple[str, ...]]:
     same = everything if whole else _Look.at(q, data.tally.since(q.state.epoch), q.plan.alpha.promotion, "fail")
     verdict, reached = _verdict(q, status, everything, epoch, same)
     closed = tuple(look.key for look in (everything, epoch) if look.over)
-    effect = everything.effect
+    told = same if verdict == "fail" else everything  # harm is told on the strata it was found on
+    effect = told.effect
     shown = status in ("ok", "not_enough") and not effect.degenerate
-    low, high = everything.interval if status == "ok" else (None, None)
+    low, high = told.interval if status == "ok" else (None, None)
     bound = _signed(q, q.margin.times(q.factor))
     result = MetricVerdict(
         metric=q.metric.name,
@@ -117,8 +118,8 @@ def _judge_sums(q: _Question) -> tuple[MetricVerdict, tuple[str, ...]]:
         count_candidate=int(effect.count_t),
         units_champion=q.evidence.units.arms.get(CHAMPION, 0),
         units_candidate=q.evidence.units.arms.get(q.treatment, 0),
-        information=everything.information,
-        planned=everything.planned,
+        information=told.information,
+        planned=told.planned,
         alpha_fail=q.alpha_fail,
         needs="" if reached else _needs(q, status, everything, bound),
     )

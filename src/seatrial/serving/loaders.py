@@ -45,7 +45,7 @@ def load(spec: HostSpec) -> LoadedModel:
     predict = getattr(model, spec.output, None)
     if predict is None:
         raise SeatrialError(
-            "ST0705",
+            "ST0755",
             f"{_name(spec)}: a {type(model).__name__} has no {spec.output}.",
             remedy="Register it with output 'predict'.",
         )
@@ -61,7 +61,7 @@ def artifact_file(spec: HostSpec) -> Path:
     found = sorted(file for file in folder.glob("*") if file.suffix in suffixes)
     if len(found) != 1:
         wanted = " or ".join(f"*{suffix}" for suffix in suffixes)
-        code, what = ("ST0703", "no") if not found else ("ST0704", f"{len(found)} files")
+        code, what = ("ST0753", "no") if not found else ("ST0754", f"{len(found)} files")
         raise NotFound(
             code, f"{_name(spec)}: {what} {wanted} in {folder}.", remedy="Keep exactly one model file there."
         )
@@ -75,7 +75,7 @@ def _load_skops(path: Path, spec: HostSpec) -> Any:
     unknown = sorted(set(io.get_untrusted_types(file=path)) - set(trusted))
     if unknown:
         raise SeatrialError(
-            "ST0706",
+            "ST0756",
             f"{_name(spec)}: {path.name} contains types that are not trusted: {', '.join(unknown)}.",
             remedy="Look at their code, then name each one as a trusted type when you register the version.",
         )
@@ -85,7 +85,7 @@ def _load_skops(path: Path, spec: HostSpec) -> Any:
 def _load_joblib(path: Path, spec: HostSpec) -> Any:
     if not spec.trust_pickle:
         raise UsageError(
-            "ST0707",
+            "ST0757",
             f"{_name(spec)}: {path.name} is a pickle, and loading a pickle runs whatever code it carries.",
             remedy="Save it with skops.io.dump, or register it with --trust-pickle if you made the file yourself.",
         )
@@ -99,7 +99,7 @@ def _load_onnx(path: Path, spec: HostSpec) -> LoadedModel:
         import onnxruntime
     except ImportError as error:
         raise UsageError(
-            "ST0708",
+            "ST0758",
             f"{_name(spec)}: ONNX models need the ONNX runtime.",
             remedy="Install it: pip install 'seatrial[onnx]'.",
         ) from error

@@ -110,7 +110,7 @@ class HostProcess:
         while True:
             if not self.alive():
                 raise Unavailable(
-                    "ST0710",
+                    "ST0760",
                     f"the host of {self.spec.model}/{self.spec.version} ended: {self._last_words()}",
                     remedy=f"Its log is {self.directory / 'stderr.log'}.",
                 )
@@ -124,13 +124,17 @@ class HostProcess:
     def alive(self) -> bool:
         return self._running is not None and _is_alive(self._running)
 
-    def stop(self, grace: float = 12.0) -> None:
-        """End the host: SIGTERM, and after ``grace`` seconds SIGKILL. One left by an earlier process is ended too."""
+    def stop(self, grace: float = 12.0) -> bool:
+        """End the host: SIGTERM, and after ``grace`` seconds SIGKILL. One left by an earlier process is ended too.
+
+        False if none ran.
+        """
         running = self._running or self._recorded()
-        if running is not None:  # the host leads its own session, so the group is exactly its descendants
-            processes.stop(running.pid, running.started, grace_s=grace, group=True)
+        # The host leads its own session, so the group is exactly its descendants.
+        ran = running is not None and processes.stop(running.pid, running.started, grace_s=grace, group=True)
         self._running = None
         self._pid_file.unlink(missing_ok=True)
+        return ran
 
     @property
     def _pid_file(self) -> Path:

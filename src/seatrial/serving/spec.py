@@ -62,7 +62,7 @@ class HostSpec:
 
     def __post_init__(self) -> None:
         for problem in self._problems():
-            raise UsageError("ST0701", f"host of {self.model}/{self.version}: {problem}")
+            raise UsageError("ST0751", f"host of {self.model}/{self.version}: {problem}")
 
     def _problems(self) -> list[str]:
         checks = [
@@ -103,7 +103,7 @@ class HostSpec:
                 values["emit_features"] = tuple(values["emit_features"])
             return cls(**values)
         except (TypeError, ValueError, AttributeError) as error:
-            raise UsageError("ST0702", f"the host spec does not read: {error}.") from error
+            raise UsageError("ST0752", f"the host spec does not read: {error}.") from error
 
     @classmethod
     def read(cls, path: Path) -> Self:

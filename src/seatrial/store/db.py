@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from seatrial.errors import Conflict, Unavailable, UsageError
+from seatrial.errors import IntegrityError as Broken
 from seatrial.store import migrate
 from seatrial.store.audit import AuditLog
 from seatrial.store.decisions import Decisions
@@ -103,6 +104,12 @@ class Store:
             ) from error
         except IntegrityError as error:
             raise Conflict("ST0614", f"{self!r} refuses the change: {error.orig}.") from error
+        except DatabaseError as error:
+            raise Broken(
+                "ST0615",
+                f"{self!r} cannot be read: {error.orig}.",
+                remedy="The file is damaged or is no database: restore it from a backup. Traffic flows on without it.",
+            ) from error
 
     def _options(self, write: bool) -> dict[str, Any]:
         if self._engine.dialect.name == "sqlite":

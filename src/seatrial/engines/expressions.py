@@ -1,0 +1,202 @@
+"""What evidence is, as Ibis expressions over exposures and outcomes: the same on every engine.
+
+All times are microseconds since the epoch in 64-bit integers and all sums are whole millionths, so results are exact
+and do not depend on the engine, on the order of rows or on how the log was split.
+
+``$after`` and ``$until`` bound the window a look adds: what became known at a time in (after, until]. ``$started`` is
+the start of the rollout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from seatrial.evidence.tally import MICRO
+from seatrial.rollout.plan import Metric
+
+MAX_SIZE = 1e9
+"""A single value counts for at most this much, so that 64-bit sums of millionths hold."""
+
+CLIP = 1e-15
+"""Log loss takes probabilities within [1e-15, 1 - 1e-15]."""
+
+EARLY = 30 * 86_400 * MICRO
+"""An outcome may be received before its exposure, but not more than 30 days before."""
+
+_SENTINELS = {
+    "after": -4_611_686_018_427_387_001,
+    "until": -4_611_686_018_427_387_002,
+    "started": -4_611_686_018_427_387_003,
+}
+
+EXPOSURES: Mapping[str, str] = {
+    "eid": "int64",
+    "request_id": "string",
+    "row": "int64",
+    "outcome_key": "string",
+    "arm": "string",
+    "phase": "int64",
+    "unit": "string",
+    "bucket": "int64",
+    "t": "int64",
+    "error": "boolean",
+    "answered": "boolean",
+    "latency": "int64",
+    "score": "float64",
+    "bin": "int64",
+}
+"""Rows of one rollout; ``eid`` numbers them, ``score`` is null unless the assigned version answered with one.
+
+``bin`` is the score's place on the shadow grid (null if it has none). It is made when rows are read, as ``bucket`` is
+made when they are written, because engines need not agree on the last digit of a logarithm.
+"""
+
+OUTCOMES: Mapping[str, str] = {
+    "o_key": "string",
+    "o_name": "string",
+    "o_value": "float64",
+    "o_time": "int64",
+    "o_revision": "int64",
+    "o_received": "int64",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Ticks at ``$started + k * step`` and time buckets of length ``bucket``, in microseconds."""
+
+    step: int
+    bucket: int
+
+    def tick(self, moment: Any) -> Any:
+        """The first tick at or after a moment (the first of all for what came before)."""
+        start = parameter("started")
+        since = ibis.greatest(moment - start, ibis.literal(0, "int64"))
+        return since + (self.step - since % self.step) % self.step + start
+
+    def stratum(self, moment: Any) -> Any:
+        """Start of the time bucket."""
+        return moment - moment % self.bucket
+
+
+def parameter(name: str) -> ir.IntegerScalar:
+    """A time given when the statement runs."""
+    return ibis.literal(_SENTINELS[name], "int64")
+
+
+def compile_sql(expression: ir.Table, dialect: str = "duckdb") -> str:
+    """SQL with the named parameters ``$after``, ``$until`` and ``$started``: compiled once, run at every look."""
+    sql = str(ibis.to_sql(expression, dialect=dialect, pretty=False))
+    for name, sentinel in _SENTINELS.items():
+        sql = sql.replace(str(sentinel), f"${name}")
+    return sql
+
+
+def in_window(moment: Any) -> Any:
+    return (moment > parameter("after")) & (moment <= parameter("until"))
+
+
+def around_window(moment: Any, *, before: int, after: int = 0) -> Any:
+    """Implied by the exact condition that follows it, and plain enough for an engine to skip what is far away."""
+    return (moment > parameter("after") - before) & (moment <= parameter("until") + after)
+
+
+def micro(value: Any) -> Any:
+    """Whole millionths, halves away from zero."""
+    size = (ibis.least(value.abs(), MAX_SIZE) * float(MICRO) + 0.5).floor().cast("int64")
+    return size * value.sign().cast("int64")
+
+
+def whole(condition: Any) -> Any:
+    """1 where a condition holds, else 0 (also where it is null)."""
+    return condition.fill_null(False).cast("int64")
+
+
+def loss(metric: Metric, score: Any, outcome: Any) -> Any:
+    """Loss of a score against an outcome."""
+    if metric.loss == "log_loss":
+        p = ibis.least(ibis.greatest(score, CLIP), 1.0 - CLIP)
+        return -(outcome * p.ln() + (1.0 - outcome) * (1.0 - p).ln())
+    miss = score - outcome
+    return miss.abs() if metric.loss == "absolute" else miss * miss
+
+
+def prompt_sums(metric: Metric, e: ir.Table) -> dict[str, Any]:
+    """What a request adds to a metric known at once; of a batch only the first row counts.
+
+    ``slow``, ``timed``: requests slower than the threshold, and those whose time is known (the client may have hung up
+    before the request was routed). ``failed``: requests that the assigned version did not answer.
+    """
+    request = e.row == 0
+    if metric.kind == "latency" and metric.threshold is not None:
+        slow = e.latency > round(metric.threshold.seconds * MICRO)
+        return {"timed": whole(request & e.latency.notnull()), "slow": whole(request & slow)}
+    return {"failed": whole(request & e.error)} if metric.kind == "error_rate" else {}
+
+
+def mature_sums(metric: Metric, e: ir.Table, value: Mapping[str, Any]) -> dict[str, Any]:
+    """What a mature exposure adds; ``value`` has a nullable column for each outcome.
+
+    ``found``: exposures with all outcomes (and, for a loss, a score); ``sum``: their values in millionths, losses of
+    ``score`` and for pairs also of ``s_score`` (``s_sum``); ``over``: the denominator of a ratio.
+    """
+    values = [value[name] for name in metric.outcomes]
+    found = values[0].notnull()
+    for other in values[1:]:
+        found = found & other.notnull()
+    if metric.kind == "missing_outcomes":
+        return {"found": whole(found)}
+    if metric.kind != "loss":
+        sums = {"found": whole(found), "sum": micro_where(found, values[0])}
+        return sums | {"over": micro_where(found, values[1])} if metric.kind == "ratio" else sums
+    found = found & e.score.notnull()
+    paired = "s_score" in e.columns
+    found = found & e.s_score.notnull() if paired else found
+    sums = {"found": whole(found), "sum": micro_where(found, loss(metric, e.score, values[0]))}
+    return sums | {"s_sum": micro_where(found, loss(metric, e.s_score, values[0]))} if paired else sums
+
+
+def micro_where(condition: Any, value: Any) -> Any:
+    """Whole millionths where a condition holds, else 0."""
+    return ibis.ifelse(condition, micro(value), 0)
+
+
+def cross_sums(rows: ir.Table, clock: Clock, by: Sequence[str], sums: Mapping[str, Any], **more: Any) -> ir.Table:
+    """Sums per stratum and ``by``. Dimensions stay crossed here; they are summed out one by one when they are kept."""
+    keyed = rows.mutate(stratum=clock.stratum(rows.t), **sums)
+    totals = {name: keyed[name].sum() for name in sums}
+    return keyed.group_by(["stratum", *by]).agg(**totals, **{name: make(keyed) for name, make in more.items()})
+
+
+def segment_column(name: str) -> str:
+    return f"seg_{name}"
+
+
+def with_outcomes(rows: ir.Table, outcomes: ir.Table, names: Sequence[str]) -> ir.Table:
+    """Rows with the outcomes known when they are due, as columns ``value_0``, ``value_1``, ...
+
+    Rows have ``eid``, ``due`` (the tick at which they mature) and ``deadline`` (until when an outcome counts). Of
+    several records the highest revision wins, then the latest time, then the largest value.
+    """
+    for n, name in enumerate(names):
+        records = outcomes.filter(outcomes.o_name == name)
+        known = rows.left_join(
+            records,
+            [
+                rows.outcome_key == records.o_key,
+                records.o_received <= rows.due,
+                records.o_time <= rows.deadline,
+                records.o_received > rows.t - EARLY,
+            ],
+        )
+        order = [known.o_revision.desc(), known.o_time.desc(), known.o_value.desc()]
+        rank = ibis.row_number().over(ibis.window(group_by=[known.eid], order_by=order))
+        ranked = known.mutate(rank=rank)
+        best = ranked.filter(ranked["rank"] == 0)
+        rows = best.select(*rows.columns, **{f"value_{n}": best.o_value})
+    return rows
