@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from seatrial.events.schema import from_micros
 from seatrial.evidence.facts import FirstFacts, MutableFacts, Seen, UnitRow
 from seatrial.evidence.scores import score_bins
 from seatrial.evidence.snapshot import Evidence, MetricEvidence, ShadowEvidence
@@ -203,7 +204,7 @@ class Reference:
         prompt = ("error_rate", "latency", "requests_per_unit")
         requests = Counter((r["phase"], r["arm"]) for r in self.live + self.shadow if r["row"] == 0)
         return Evidence(
-            at=None,
+            at=from_micros(self.at),
             metrics={m.name: self.prompt(m) if m.kind in prompt else self.mature(m) for m in self.plan.metrics},
             pairs={m.name: self.pair_evidence(m) for m in self.plan.metrics if m.pairs},
             units=self.facts().counts(live=live, mirrored=mirrored),

@@ -2,12 +2,13 @@
 
 import random
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from seatrial.engines.evidence import EvidenceBuilder
@@ -76,10 +77,14 @@ def make_log(seed: int, requests: int = 120, values: int = 4):
                 rows.append(
                     copy
                     | {
-                        "row": row, "outcome_key": f"k{n}:{row}" if rng.random() < 0.9 else "shared",
-                        "time": time + late, "error": error, "error_kind": kind, "score": score,
+                        "row": row,
+                        "outcome_key": f"k{n}:{row}" if rng.random() < 0.9 else "shared",
+                        "time": time + late,
+                        "error": error,
+                        "error_kind": kind,
+                        "score": score,
                         "latency_us": rng.choice([None, 100_000, 250_000, rng.randrange(400_000)]),
-                    }  # fmt: skip
+                    }
                 )
         for row in range(batch):
             for _ in range(rng.choice([0, 1, 1, 1, 2, 3])):
@@ -95,7 +100,7 @@ def make_log(seed: int, requests: int = 120, values: int = 4):
     return rows, outcomes
 
 
-def write_log(root: Path, rows, outcomes, rng: random.Random | None = None) -> None:
+def write_log(root: Path, rows, outcomes, rng: random.Random | None = None, at: int = 0) -> None:
     """Parts in any order and of any size; without ``rng`` one part in order of time."""
     segments = [segment.name for segment in PLAN.segments]
     for name, records, schema, source in (
@@ -107,9 +112,9 @@ def write_log(root: Path, rows, outcomes, rng: random.Random | None = None) -> N
         if rng is not None:
             rng.shuffle(records)
             cuts = sorted({0, len(records), *(rng.randrange(len(records) + 1) for _ in range(5))})
-        for start, end in zip(cuts, cuts[1:], strict=False):
+        for start, end in pairwise(cuts):
             table = to_table(records[start:end], schema)
-            write_part(model_directory(root / name, "m"), source, "1a.2b", start, end, table)
+            write_part(model_directory(root / name, "m"), source, "1a.2b", at + start, at + end, table)
 
 
 def builder(root: Path, plan: Plan = PLAN) -> EvidenceBuilder:
@@ -118,7 +123,6 @@ def builder(root: Path, plan: Plan = PLAN) -> EvidenceBuilder:
 
 def document(evidence) -> dict:
     found = to_document(evidence)
-    found.pop("at")
     for metric in [*found["metrics"].values(), *found["pairs"].values()]:
         metric.pop("cells")
     return found
@@ -132,7 +136,8 @@ def assert_same(found, wanted) -> None:
         assert list(found.pairs[name].tally.rows()) == list(metric.tally.rows()), name
 
 
-@settings(max_examples=8, deadline=None)
+# A failing log says enough as it is, and shrinking one takes minutes.
+@settings(max_examples=8, deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(
     seed=st.integers(0, 10**6),
     cuts=st.lists(st.integers(1, SPAN + 7200 * SECOND), max_size=12),
@@ -166,7 +171,8 @@ def test_the_random_logs_reach_every_part_of_the_definition(reference):
         assert metric.tally.exposures("champion") > 0, name
         assert metric.tally.exposures("canary") > 0, name
     assert all(evidence.metrics[name].late and evidence.metrics[name].missing for name in ("log", "clicks", "per view"))
-    assert any(metric.immature for metric in evidence.pairs.values())
+    young = reference(PLAN, "r-1", START, rows, outcomes, START + SPAN // 2).evidence({2}, {1})
+    assert all(metric.immature for metric in young.pairs.values())
     assert evidence.pairs["log"].tally.exposures("shadow") > 0
     assert evidence.shadow.pairs > 10
     assert evidence.shadow.unmatched > 5
@@ -278,7 +284,9 @@ def test_a_part_that_is_superseded_is_counted_once(tmp_path):
 
 def test_what_is_over_is_forgotten_without_changing_the_evidence(tmp_path, monkeypatch):
     rows, outcomes = make_log(23)
-    write_log(tmp_path, rows, outcomes, random.Random(2))
+    rows.sort(key=lambda row: row["time"])
+    for n in range(0, len(rows), 10):
+        write_log(tmp_path, rows[n : n + 10], outcomes if n == 0 else [], at=n)
     whole = builder(tmp_path)
     whole.advance(from_micros(START + 2 * SPAN))
     monkeypatch.setattr("seatrial.engines.evidence._PRUNE_AT", 1)
@@ -290,7 +298,7 @@ def test_what_is_over_is_forgotten_without_changing_the_evidence(tmp_path, monke
     wanted = to_document(whole.snapshot(live={2}, mirrored={1}))
     assert to_document(pruned.snapshot(live={2}, mirrored={1})) == wanted
     left = pruned._engine.query("SELECT count(*) AS n FROM exposures", {})["n"][0].as_py()
-    assert left < len(rows) / 2
+    assert left < 0.9 * sum(row["rollout"] == "r-1" and row["arm"] != "none" for row in rows)
 
 
 def test_nothing_before_the_start_and_nothing_without_parts(tmp_path):
@@ -329,8 +337,8 @@ def test_the_engine_reads_no_files():
     engine = DuckEngine()
     with pytest.raises(Exception, match="disabled by configuration"):
         engine.query("SELECT * FROM read_csv('/etc/hostname')", {})
-    with pytest.raises(Exception, match="locked"):
-        engine.query("SET enable_external_access = true", {})
+    with pytest.raises(Exception, match="lock"):
+        engine.execute("SET enable_external_access = true", {})
 
 
 def test_values_are_rounded_to_millionths_away_from_zero(tmp_path):

@@ -147,7 +147,7 @@ class _Line:
     def __init__(self, entry: Mapping[str, Any], context: CaptureContext) -> None:
         self.entry = entry
         self.context = context
-        self.status = _integer(entry.get("code")) or 0
+        self.status = _integer(entry.get("code"), bits=15) or 0
         self.request = self._request()
         self.prediction, self.error_kind, self.error = self._answer()
 
@@ -180,7 +180,7 @@ class _Line:
     def _common(self) -> dict[str, object]:
         entry = self.entry
         unit = _text(entry.get("unit"))
-        arm = entry.get("arm")
+        arm = _text(entry.get("arm"))
         assigned = arm in _ARMS and (unit is not None or arm == "shadow")
         row: dict[str, object] = {
             "request_id": entry["id"],
@@ -232,7 +232,7 @@ class _Line:
             return None, "client_disconnect", False
         if not 200 <= self.status < 300:
             return None, f"http_{self.status}" if self.status else "no_response", True
-        fallback = self.entry.get("level") not in (None, *self.context.levels)
+        fallback = _text(self.entry.get("level")) not in (None, *self.context.levels)
         prediction, kind = self._prediction()
         if fallback:
             return prediction, "fallback", True

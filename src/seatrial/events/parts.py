@@ -93,10 +93,10 @@ class LogReader:
     """
 
     def __init__(self, path: Path, position: Position | None = None, *, source: str | None = None) -> None:
+        self._handle: BinaryIO | None = None
         self.path = path
         self.source = source or path.name.partition(".")[0]
         self._resume = position
-        self._handle: BinaryIO | None = None
         self._file = ""
         self._offset = 0
         self._done: set[int] = set()
@@ -129,6 +129,9 @@ class LogReader:
             self._handle.close()
             self._resume = Position(self._file, self._offset)
             self._handle = None
+
+    def __del__(self) -> None:
+        self.close()
 
     def _rotated(self) -> list[Path]:
         """Older files of this log, oldest first."""

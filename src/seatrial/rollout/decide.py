@@ -273,7 +273,7 @@ def evolve(state: RolloutState, judgement: Judgement, decision: Decision) -> Rol
         return _enter(state, decision)
     if decision.action == "step_back":
         # A new epoch: harm is judged afresh on new strata, with its own information clock.
-        kept = tuple(key for key in state.closed if not key.endswith("/fail"))
+        kept = tuple(key for key in state.closed if key.endswith("/pass"))
         return _enter(replace(state, epoch=decision.phase, closed=kept), decision)
     return state
 

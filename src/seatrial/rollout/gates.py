@@ -88,12 +88,12 @@ def _judge_sums(q: _Question) -> tuple[MetricVerdict, tuple[str, ...]]:
     data = q.data()
     everything = _Look.at(q, data.tally, q.plan.alpha.promotion, "pass")
     epoch = _Look.at(q, data.tally.since(q.state.epoch), q.alpha_fail, "fail")
-    status = _status(q, data, everything)
     whole = q.state.epoch <= q.state.phases[0].number
-    same = everything if whole else _Look.at(q, data.tally.since(q.state.epoch), q.plan.alpha.promotion, "fail")
+    same = everything if whole else _Look.at(q, data.tally.since(q.state.epoch), q.plan.alpha.promotion, "epoch")
+    status = _status(q, data, same)
     verdict, reached = _verdict(q, status, everything, epoch, same)
-    closed = tuple(look.key for look in (everything, epoch) if look.over)
-    told = same if verdict == "fail" else everything  # harm is told on the strata it was found on
+    closed = tuple(look.key for look in (everything, same, epoch) if look.over)
+    told = same if verdict == "fail" or not reached else everything  # what decided is what is told
     effect = told.effect
     shown = status in ("ok", "not_enough") and not effect.degenerate
     low, high = told.interval if status == "ok" else (None, None)
@@ -121,7 +121,7 @@ def _judge_sums(q: _Question) -> tuple[MetricVerdict, tuple[str, ...]]:
         information=told.information,
         planned=told.planned,
         alpha_fail=q.alpha_fail,
-        needs="" if reached else _needs(q, status, everything, bound),
+        needs="" if reached else _needs(q, status, told, bound),
     )
     return result, closed
 
@@ -163,14 +163,15 @@ def _verdict(q: _Question, status: Status, everything: _Look, epoch: _Look, same
     """The verdict, and whether this metric is done for this step.
 
     On the same strata (``same``: those harm is judged on) a pass within the margin beats harm: proven worse, and proven
-    tolerable. Older strata may not excuse what happens in this epoch.
+    tolerable. Older strata may not excuse what happens in this epoch: after a strike, both must pass.
     """
     if status != "ok":
         return VERDICT_OF[status], False
     harmful = _status(q, q.data(), epoch) == "ok" and _is_harm(q, epoch.interval)
     if harmful and not _clears(q, same.interval, _signed(q, q.margin)):
         return "fail", True
-    if _clears(q, everything.interval, _signed(q, q.margin.times(q.factor))):
+    bound = _signed(q, q.margin.times(q.factor))
+    if _clears(q, everything.interval, bound) and _clears(q, same.interval, bound):
         return "pass", True
     return "inconclusive", False
 
@@ -189,8 +190,9 @@ def _clears(q: _Question, interval: tuple[float, float], bound: float) -> bool:
 
 
 def _is_harm(q: _Question, interval: tuple[float, float]) -> bool:
+    """Proven worse at all; in shadow proven worse by the margin, because waiting for more costs no user anything."""
     low, high = interval
-    line = 0.0 if q.metric.fail_on == "harm" else _signed(q, q.margin)
+    line = 0.0 if q.metric.fail_on == "harm" and q.arms == "live" else _signed(q, q.margin)
     return high < line if q.metric.better == "increase" else low > line
 
 
