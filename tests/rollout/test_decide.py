@@ -15,7 +15,7 @@ from seatrial.rollout.plan import Analysis, Metric, Pause, Plan, Shadow, Step, S
 from seatrial.rollout.stages import compile_stages
 from seatrial.rollout.start import by_hand, start
 from seatrial.rollout.state import RolloutState
-from seatrial.rollout.verdicts import Alarm, Decision, Judgement, MetricVerdict, Signals, Verdict
+from seatrial.rollout.verdicts import EXACT, Alarm, Decision, Judgement, MetricVerdict, Signals, Verdict
 from seatrial.values import Duration, Margin, Share
 
 T0 = datetime(2013, 7, 1, tzinfo=UTC)
@@ -83,6 +83,16 @@ def test_a_healthy_candidate_walks_every_step_and_is_promoted() -> None:
     assert steps == ["advance:canary 10%", "advance:canary 25%", "advance:canary 50%", "promote:everyone"]
     assert state.status == "promoted"
     assert state.phase.weight == 10_000
+
+
+def test_a_loss_in_shadow_is_judged_on_its_whole_minimum_duration() -> None:
+    early = Judgement(verdicts=(replace(verdict("fail"), arms="shadow"),), units=10_000, outcomes=10_000, pairs=10_000)
+    decision = decide(PLAN, begin(), early, Signals(), T0 + 1.9 * DAY)
+    assert (decision.action, decision.rule) == ("hold", "min_duration")
+    decision = decide(PLAN, begin(), early, Signals(), T0 + 2 * DAY)
+    assert (decision.action, decision.rule) == ("abort", "guardrail_harm")
+    errors = Judgement(verdicts=(replace(verdict("fail"), arms="shadow", method=EXACT),), units=10_000)
+    assert decide(PLAN, begin(), errors, Signals(), T0).action == "abort", "a shadow that fails is not waited for"
 
 
 def test_harm_in_shadow_aborts_before_any_user_is_touched() -> None:

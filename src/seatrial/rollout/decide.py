@@ -46,6 +46,20 @@ class Case:
     def in_stage(self) -> timedelta:
         return self.now - self.state.phase.started
 
+    @property
+    def seconds_left(self) -> float:
+        """Until the stage has lasted as long as the plan says; zero or less when it has."""
+        return self.stage.min_duration - self.in_stage.total_seconds()
+
+    def harmful(self) -> list[MetricVerdict]:
+        """Guardrails that fail now.
+
+        What a shadow loses costs no user anything, and a model does better on one day than on the next: losses in
+        shadow are judged on the stage's whole minimum duration. Errors and slow answers are not waited for.
+        """
+        early = self.seconds_left > 0
+        return [v for v in self.judgement.failing() if not (early and v.arms == "shadow" and v.losses)]
+
     def wanting(self) -> list[MetricVerdict]:
         """Guardrails that do not pass."""
         return [v for v in self.judgement.verdicts if v.verdict != "pass"]
@@ -84,7 +98,7 @@ def sample_ratio(case: Case) -> Finding | None:
 
 def guardrail_harm(case: Case) -> Finding | None:
     """Evidence of harm is a strike: one step back, or home when the strikes are used up or nothing lies behind."""
-    failing = case.judgement.failing()
+    failing = case.harmful()
     if not failing:
         return None
     text = "; ".join(harm_text(v) for v in failing)
@@ -134,10 +148,9 @@ def frozen(case: Case) -> Finding | None:
 
 def min_duration(case: Case) -> Finding | None:
     """The stage has not lasted as long as the plan says."""
-    left = case.stage.min_duration - case.in_stage.total_seconds()
-    if left <= 0:
+    if case.seconds_left <= 0:
         return None
-    ends = case.now + timedelta(seconds=left)
+    ends = case.now + timedelta(seconds=case.seconds_left)
     return Finding("hold", f"{case.stage.name} lasts until {ends:%Y-%m-%d %H:%M}")
 
 

@@ -11,7 +11,7 @@ from seatrial.evidence.snapshot import Evidence
 from seatrial.ids import CANARY, CHAMPION, SHADOW, Arm
 from seatrial.rollout.plan import Metric, Plan
 from seatrial.rollout.state import RolloutState
-from seatrial.rollout.verdicts import VERDICT_OF, Arms, MetricVerdict, Status, Verdict
+from seatrial.rollout.verdicts import EXACT, VERDICT_OF, Arms, MetricVerdict, Status, Verdict
 from seatrial.stats.counts import bernoulli_bounds, harm_grid, rate_ratio_log_e, relief_grid
 from seatrial.values import Margin
 
@@ -84,7 +84,7 @@ def judge_rare(
         arms=arms,
         verdict=verdict,
         status=status,
-        method="exact first events",
+        method=EXACT,
         scale="absolute",
         better="decrease",
         bound=margin.times(factor).value,

@@ -14,7 +14,7 @@ from seatrial.rollout.exact import judge_rare
 from seatrial.rollout.plan import Metric, Plan
 from seatrial.rollout.stages import Stage
 from seatrial.rollout.state import RolloutState
-from seatrial.rollout.verdicts import VERDICT_OF, Arms, Judgement, MetricVerdict, Status, Verdict
+from seatrial.rollout.verdicts import JOINED, VERDICT_OF, Arms, Judgement, MetricVerdict, Status, Verdict
 from seatrial.stats.clustered import Effect, distinct_units, stratified_effect
 from seatrial.stats.sequential import Bounds, bounds, planned_information, remaining_information
 from seatrial.values import Margin
@@ -37,7 +37,7 @@ def judge(plan: Plan, stage: Stage, last: bool, state: RolloutState, evidence: E
     ]
     closed = {key for _, keys in judged for key in keys}
     treatment = SHADOW if arms == "shadow" else CANARY
-    matured = [v.count_candidate for v, _ in judged if v.role == "guardrail" and v.method == "joined boundary"]
+    matured = [v.count_candidate for v, _ in judged if v.role == "guardrail" and v.losses]
     return Judgement(
         verdicts=tuple(v for v, _ in judged if v.role == "guardrail"),
         signals=tuple(v for v, _ in judged if v.role == "signal"),
@@ -104,7 +104,7 @@ def _judge_sums(q: _Question) -> tuple[MetricVerdict, tuple[str, ...]]:
         arms=q.arms,
         verdict=verdict,
         status=status,
-        method="joined boundary",
+        method=JOINED,
         scale=q.margin.scale,
         better=q.metric.better,
         bound=_natural(bound, q.margin.scale),

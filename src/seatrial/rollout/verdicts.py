@@ -24,6 +24,9 @@ VERDICT_OF: dict[Status, Verdict] = {
 
 _CONFIG: dict[str, Any] = {"extra": "forbid"}
 
+JOINED = "joined boundary"
+EXACT = "exact first events"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricVerdict:
@@ -60,6 +63,11 @@ class MetricVerdict:
     planned: float = 0.0
     alpha_fail: float = 0.0
     needs: str = ""
+
+    @property
+    def losses(self) -> bool:
+        """Judged on sums that vary with the day, not on single events."""
+        return self.method == JOINED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
