@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-full lint clean
+.PHONY: demo test test-slow test-full lint clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("seatrial needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -19,8 +19,10 @@ demo: $(STAMP)
 test: $(STAMP) lint
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-full: $(STAMP) lint
-	@$(BIN)/python -m pytest
+test-slow: $(STAMP)
+	@$(BIN)/python -m pytest -m slow
+
+test-full: test test-slow
 
 lint: $(STAMP)
 	@$(BIN)/ruff check src tests
