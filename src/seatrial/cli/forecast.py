@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from seatrial.store.db import Transaction
 
 
-def rows(project: Project, plan: Plan, model: str) -> list[dict[str, Any]]:
+def rows(project: Project, plan: Plan, model: str, effect: float | None = None) -> list[dict[str, Any]]:
     """One row a step and guardrail; empty when no rollout of the model has measured them. Raises NotFound."""
     from seatrial.control.views import plain
     from seatrial.rollout.forecast import forecast
@@ -24,7 +24,7 @@ def rows(project: Project, plan: Plan, model: str) -> list[dict[str, Any]]:
     with opened(project) as store, store.read() as tx:
         tx.models.get_model(model)
         traffic = _traffic(project, tx, plan, model)
-    return [plain(sight) for sight in forecast(plan, traffic)]
+    return [plain(sight) for sight in forecast(plan, traffic, effect)]
 
 
 def _traffic(project: Project, tx: Transaction, plan: Plan, model: str) -> dict[str, Traffic]:

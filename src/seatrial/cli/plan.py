@@ -9,7 +9,7 @@ import typer
 
 from seatrial.cli import output
 from seatrial.cli.session import project_of
-from seatrial.errors import Exit, PlanError
+from seatrial.errors import Exit, PlanError, UsageError
 
 app = typer.Typer(help="Release plans: check one, and see what it means.", no_args_is_help=True)
 
@@ -47,6 +47,9 @@ def explain(
     context: typer.Context,
     file: File,
     model: Annotated[str | None, typer.Option(help="Forecast for the traffic of this model.")] = None,
+    effect: Annotated[
+        str | None, typer.Option(help="Ask about a worsening of this size, e.g. 2% or 0.5pp: how likely is it found?")
+    ] = None,
     as_json: output.Json = False,
 ) -> None:
     """What a release goes through: stages with their conditions, and the error budget of each guardrail."""
@@ -57,7 +60,7 @@ def explain(
     plan = check_plan(read_plan(file))
     document = views.plan_document(plan)
     if model is not None:
-        document["forecast"] = forecast.rows(project_of(context), plan, model)
+        document["forecast"] = forecast.rows(project_of(context), plan, model, _size(effect))
     if as_json:
         output.data(document)
         return
@@ -72,6 +75,8 @@ def explain(
         output.text(plan_tables.forecast_note(document, model))
         if document["forecast"]:
             output.show(plan_tables.forecast(document))
+            output.text("")
+            output.text(plan_tables.sight(document, effect))
 
 
 @app.command("schema")
@@ -80,6 +85,16 @@ def schema() -> None:
     from seatrial.store.plans import plan_schema
 
     output.data(plan_schema())
+
+
+def _size(effect: str | None) -> float | None:
+    """How large the worsening is that was asked about. Raises UsageError for one without its unit."""
+    from seatrial.values import Margin
+
+    try:
+        return None if effect is None else Margin.parse(effect).value
+    except ValueError as error:
+        raise UsageError("ST0874", f"--effect: {error}.") from None
 
 
 def _validation_document(found: list[dict[str, str]]) -> None:

@@ -85,6 +85,22 @@ def forecast(p: Document) -> Table:
     return table(headers, rows, right=("EXPOSURES",))
 
 
+def sight(p: Document, effect: str | None) -> str:
+    """What the forecast means, a sentence a step: what is seen, what is not, and the chance of what was asked about."""
+    lines = []
+    for f in p["forecast"]:
+        if f["detectable"] is None:
+            continue
+        large, margin = _size(f["detectable"], f), _size(f["margin"], f)
+        line = f"{f['stage']}: {f['metric']} that gets worse by {large} or more is found (80%)"
+        if f["detectable"] > f["margin"]:
+            line += f"; the margin of {margin} alone would need {span(86400 * f['marginDays'])} at this split"
+        if effect is not None and f["chance"] is not None:
+            line += f". By {effect}: found with probability {f['chance']:.0%}"
+        lines.append(f"{line}.")
+    return "\n".join(lines)
+
+
 def _size(value: float | None, sight: Document) -> str:
     """Relative, points of a share (what is judged exactly on units is one), or the metric's own unit."""
     if value is None:

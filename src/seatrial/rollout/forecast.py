@@ -13,7 +13,7 @@ from seatrial.ids import CHAMPION
 from seatrial.rollout.plan import Metric, Plan
 from seatrial.rollout.stages import Stage, compile_stages
 from seatrial.stats.counts import bernoulli_bounds
-from seatrial.stats.power import smallest_detectable
+from seatrial.stats.power import detection_power, smallest_detectable
 from seatrial.stats.sequential import planned_information
 from seatrial.values import Margin
 
@@ -41,7 +41,8 @@ class Sight:
 
     ``detectable``: the smallest worsening found with 80% power by the end of the step (relative or absolute like the
     margin; None when nothing is seen). ``margin_days``: days at this step's split until a loss of the margin is
-    excluded for a candidate that is as good as the champion.
+    excluded for a candidate that is as good as the champion. ``chance``: the probability that the worsening that was
+    asked about is found by the end of the step.
     """
 
     stage: str
@@ -53,6 +54,7 @@ class Sight:
     margin_days: float | None
     scale: str
     note: str = ""
+    chance: float | None = None
 
 
 def observe(tally: Tally, days: float, units: int) -> Traffic | None:
@@ -74,8 +76,11 @@ def observe(tally: Tally, days: float, units: int) -> Traffic | None:
     return Traffic(float(rate), float(count / days), units / days, float(variance))
 
 
-def forecast(plan: Plan, traffic: Mapping[str, Traffic]) -> list[Sight]:
-    """One row a canary step and guardrail, for the guardrails whose traffic is known."""
+def forecast(plan: Plan, traffic: Mapping[str, Traffic], effect: float | None = None) -> list[Sight]:
+    """One row a canary step and guardrail, for the guardrails whose traffic is known.
+
+    ``effect``: the size of a worsening to ask about, in the unit of each margin (0.02: 2% or 2 points).
+    """
     rows: list[Sight] = []
     budget = plan.budget()
     for metric in plan.guardrails:
@@ -89,28 +94,32 @@ def forecast(plan: Plan, traffic: Mapping[str, Traffic]) -> list[Sight]:
             days = stage.min_duration / DAY
             information += _information(metric, seen, stage, days)
             alpha = budget[metric.name, "live"]
-            rows.append(
-                _rare(plan, metric, seen, stage, days)
-                if metric.rare
-                else _sums(metric, seen, stage, days, information, alpha)
-            )
+            if metric.rare:
+                rows.append(_rare(plan, metric, seen, stage, days))
+            else:
+                rows.append(_sums(metric, seen, stage, days, information, alpha, effect))
     return rows
 
 
-def _sums(metric: Metric, seen: Traffic, stage: Stage, days: float, information: float, alpha: float) -> Sight:
+def _sums(
+    metric: Metric, seen: Traffic, stage: Stage, days: float, information: float, alpha: float, effect: float | None
+) -> Sight:
     margin = metric.margin or Margin(0.05, "relative")
-    found = smallest_detectable(1 / math.sqrt(information), alpha=alpha, power=POWER) if information > 0 else None
+    se = 1 / math.sqrt(information) if information > 0 else None
+    found = None if se is None else smallest_detectable(se, alpha=alpha, power=POWER)
+    relative = margin.scale == "relative"
+    asked = None if effect is None else math.log1p(effect) if relative else effect
     per_day = _information(metric, seen, stage, 1.0)
-    wanted = _planned(metric, margin)
     return Sight(
         stage=stage.name,
         metric=metric.name,
         days=days,
         exposures=round(seen.exposures_per_day * days * stage.weight / 10_000),
-        detectable=None if found is None else math.expm1(found) if margin.scale == "relative" else found,
+        detectable=None if found is None else math.expm1(found) if relative else found,
         margin=margin.value,
-        margin_days=wanted / per_day if per_day > 0 else None,
+        margin_days=_planned(metric, margin) / per_day if per_day > 0 else None,
         scale=margin.scale,
+        chance=None if asked is None or se is None else detection_power(asked, se, alpha=alpha),
     )
 
 

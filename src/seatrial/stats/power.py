@@ -88,6 +88,17 @@ def smallest_detectable(se: float, *, alpha: float = 0.05, power: float = 0.8) -
     return _z_sum(alpha, power) * se
 
 
+def detection_power(effect: float, se: float, *, alpha: float = 0.05) -> float:
+    """Probability that an effect is found by the planned end; the inverse of `smallest_detectable`.
+
+    ``effect`` (its size, in the bad direction) and ``se`` are on the same scale.
+
+    >>> round(detection_power(smallest_detectable(0.0261), 0.0261), 3)
+    0.8
+    """
+    return float(ndtr(effect / se - final_z(alpha)))
+
+
 def units_needed(
     effect: float,
     variance_t: float,
