@@ -123,7 +123,8 @@ def test_a_lineage_file_that_names_the_file_means_the_stored_artifact(run: Any, 
         "data": {"digest": digest, "rows": 3},
         "model": {"digest": file_digest(artifact), "framework": "sklearn"},
     }
-    given = ("model", "register", "fraud", "--artifact", artifact, "--format", "skops", "--lineage", "l.json")
+    given = ("model", "register", "fraud", "--artifact", artifact, "--format", "skops", "--features", "a,b")
+    given = (*given, "--lineage", "l.json")
     (root / "l.json").write_text(json.dumps(lineage))
     made = run(*given, "--json").json
     assert made["lineage"]["model"]["digest"] == made["serving"]["artifact"]

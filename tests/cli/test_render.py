@@ -123,15 +123,15 @@ Plan:            standard
 └── · everyone
 
 Look 2 at 2026-03-07 00:00
-✔ log_loss −12.7% [−18.2%, −6.9%] must stay below +5.0% · n 2,933 canary / 26,400 champion · look 2 · pass
-? errors +0.20pp [−0.40pp, +1.60pp] must stay below +1.00pp · n 800 canary / 7,200 champion · look 2 · inconclusive
+✔ log_loss −12.7% [−18.2%, −6.9%] must stay below +5.0% · n 2,933 canary / 26,400 champion exposures · look 2 · pass
+? errors +0.20pp [−0.40pp, +1.60pp] must stay below +1.00pp · n 800 canary / 7,200 champion units · look 2 · inconclusive
   needs 400 more units without a new event, about 2026-03-08 12:00
 Signals (shown, not judged)
-✔ revenue +1.0% [−3.0%, +5.0%] must stay above −5.0% · n 2,933 canary / 26,400 champion · look 2 · pass
+✔ revenue +1.0% [−3.0%, +5.0%] must stay above −5.0% · n 2,933 canary / 26,400 champion exposures · look 2 · pass
 
 Decisions
 2026-03-01 00:00  start      start           fraud v12 against v11 by plan standard (ann)
-2026-03-04 00:00  advance    advance         to canary 10%
+2026-03-04 00:00  advance    advance         every guardrail excludes a loss of 3 margins
 2026-03-07 00:00  extend     not_proven      errors is inconclusive"""
     )
 
@@ -147,7 +147,10 @@ def test_a_rollout_that_was_stopped() -> None:
     assert "  ActualWeight:  -\n" in text
     assert "├── ✖ shadow 1h\n├── · canary 10%" in text
     assert "\n⚠ limit: errors: 31.0%" in text
-    assert "\n◌ log_loss must stay below +5.0% · n 2,933 shadow / 26,400 champion · look 1 · insufficient\n" in text
+    assert (
+        "\n◌ log_loss must stay below +5.0% · n 2,933 shadow / 26,400 champion exposures · look 1 · insufficient\n"
+        in text
+    )
     assert "  needs 92 more shadow units (8 of 100)\n" in text, "no date: nothing more comes after an abort"
 
 

@@ -76,6 +76,10 @@ def register(
         raise UsageError("ST0870", f"model '{name}': give either --artifact or --url.")
     if artifact is not None and format is None:
         raise UsageError("ST0871", f"model '{name}': --artifact needs --format.", remedy="skops, joblib or onnx.")
+    if artifact is not None and not features:
+        raise UsageError(
+            "ST0875", f"model '{name}': --artifact needs --features.", remedy="Name the columns in the model's order."
+        )
     digest = None if artifact is None else given.put_artifact(project, artifact, str(format))
     serving = {
         "kind": "url" if artifact is None else "artifact",

@@ -124,16 +124,17 @@ def _look(r: Document) -> Iterator[str]:
 
 
 def verdict_line(v: Document) -> str:
-    """``✔ log_loss −12.7% [−18.2%, −6.9%] must stay below +5.0% · n 2,933 canary / 9,400 champion · look 41 · pass``"""
+    """``✔ loss −12.7% [−18%, −7%] must stay below +5% · n 293 canary / 940 champion exposures · look 4 · pass``"""
     candidate = "shadow" if v["arms"] == "shadow" else "canary"
     measured = [v["metric"]]
     if v["estimate"] is not None:
         measured.append(amount(v, v["estimate"]))
     if v["lower"] is not None and v["upper"] is not None:
         measured.append(f"[{amount(v, v['lower'])}, {amount(v, v['upper'])}]")
-    side = "above" if v["better"] == "increase" else "below"
-    measured.append(f"must stay {side} {_bound(v)}")
-    n = f"n {v['countCandidate']:,} {candidate} / {v['countChampion']:,} champion"
+    good, bad = ("above", "below") if v["better"] == "increase" else ("below", "above")
+    measured.append(f"proven {bad} {_bound(v)}" if v["verdict"] == "fail" else f"must stay {good} {_bound(v)}")
+    what = "units" if v["method"].startswith("exact") else "exposures"
+    n = f"n {v['countCandidate']:,} {candidate} / {v['countChampion']:,} champion {what}"
     return f"{VERDICT[v['verdict']]} {' '.join(measured)} · {n} · look {v['look']:,} · {v['verdict']}"
 
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -37,14 +38,17 @@ UNIT_HEADER = "x-tailnum"
 def main(directory: Path, *, config: Path | None = None, plan: Path | None = None, keep: bool = False) -> int:
     """Run the demo in ``directory`` and return its exit code: 0 when every release came to an end.
 
-    ``keep`` leaves everything running afterwards, for trying `seatrial rollback` and the like.
+    ``keep`` leaves everything running afterwards until Ctrl-C, for trying `seatrial rollback` and the like.
     """
     shipped = Path(str(files("seatrial.demo")))
     demo = Demo(directory.resolve(), read_config(config or shipped / "demo.yaml"), plan or shipped / "plan.yaml")
     try:
-        return demo.run()
+        code = demo.run()
+        if keep:
+            demo.wait()
+        return code
     finally:
-        demo.close(keep=keep)
+        demo.close()
 
 
 class Demo:
@@ -234,13 +238,18 @@ class Demo:
             raise SeatrialError("ST0905", f"`seatrial {' '.join(arguments)}` failed ({done.returncode}).")
         return done.stdout or ""
 
-    def close(self, *, keep: bool) -> None:
-        """Stop what was started; with ``keep`` only say how."""
+    def wait(self) -> None:
+        """Leave everything running until somebody presses Ctrl-C."""
+        self.console.print(
+            f"Everything still runs: try `seatrial --project {self.directory} rollout list`. Ctrl-C ends it."
+        )
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+    def close(self) -> None:
+        """Stop what was started."""
         if self._driver is not None:
             self._driver.close()
-        if keep:
-            self.console.print(f"Still running. `seatrial --project {self.directory} down` stops the control plane.")
-            return
         for app in self.apps.values():
             app.stop()
         self._quietly("down")

@@ -33,6 +33,8 @@ def to_document(evidence: Evidence) -> dict[str, Any]:
             "firsts": {name: _flat(counts) for name, counts in evidence.units.firsts.items()},
             "touched": {name: dict(counts) for name, counts in evidence.units.touched.items()},
             "shadowed": {name: dict(counts) for name, counts in evidence.units.shadowed.items()},
+            "live": dict(evidence.units.live),
+            "mirrored": dict(evidence.units.mirrored),
         },
         "exposures": _flat(evidence.exposures),
         "shadow": {
@@ -61,6 +63,8 @@ def from_document(document: Mapping[str, Any]) -> Evidence:
             firsts={name: _unflat(counts) for name, counts in units["firsts"].items()},
             touched=units["touched"],
             shadowed=units["shadowed"],
+            live=units["live"],
+            mirrored=units["mirrored"],
         ),
         exposures=_unflat(document["exposures"]),
         shadow=ShadowEvidence(

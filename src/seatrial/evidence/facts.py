@@ -108,6 +108,8 @@ class MutableFacts:
             firsts=firsts,
             touched=touched,
             shadowed=shadowed,
+            live=_distinct(self.by_phase, live),
+            mirrored=_distinct(self.by_phase, mirrored),
         )
 
 
@@ -119,6 +121,7 @@ class UnitCounts:
     (phase, arm); ``crossed``: units that were in both champion and canary (a ramp moves each of them once, one way).
     Rare events: ``firsts`` counts, per event, units by the (phase, arm) of their first one in the live phases asked
     for; ``touched`` the distinct units of an arm that ever met it; ``shadowed`` those in the mirrored phases asked for.
+    ``live`` and ``mirrored``: distinct units of an arm in the live and in the mirrored phases asked for.
     """
 
     new: Mapping[tuple[int, Arm], int] = field(default_factory=dict)
@@ -128,6 +131,12 @@ class UnitCounts:
     firsts: Mapping[str, Mapping[tuple[int, Arm], int]] = field(default_factory=dict)
     touched: Mapping[str, Mapping[Arm, int]] = field(default_factory=dict)
     shadowed: Mapping[str, Mapping[Arm, int]] = field(default_factory=dict)
+    live: Mapping[Arm, int] = field(default_factory=dict)
+    mirrored: Mapping[Arm, int] = field(default_factory=dict)
+
+
+def _distinct(by_phase: Iterable[tuple[str, int, Arm]], phases: Collection[int]) -> Counter[Arm]:
+    return Counter(arm for _, arm in {(unit, arm) for unit, phase, arm in by_phase if phase in phases})
 
 
 _Key = TypeVar("_Key")

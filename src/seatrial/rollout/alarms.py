@@ -73,7 +73,7 @@ def _limit(metric: Metric, state: RolloutState, evidence: Evidence) -> Alarm | N
     if isinstance(metric.limit, Share):
         return _share_limit(metric, metric.limit.fraction, canary, champion)
     if isinstance(metric.limit, Rate) and (total := canary[1]) > metric.limit.per_second * _elapsed(
-        state, evidence, time
+        metric, state, evidence, time
     ):
         return Alarm(kind="limit", text=f"{metric.name}: {total:,.2f} in this time bucket, limit {metric.limit}")
     return None
@@ -97,6 +97,7 @@ def _sums(data: MetricEvidence, phase: int, time: int, arm: Arm) -> tuple[int, f
     return (0, 0.0) if sums is None else (int(sums[:, COUNT].sum()), float(sums[:, NUMERATOR].sum()) / MICRO)
 
 
-def _elapsed(state: RolloutState, evidence: Evidence, time: int) -> float:
-    """Seconds over which this phase has spent in the bucket: the budget accrues, so overspend is found early."""
-    return max(evidence.at.timestamp() - max(time, state.phase.started.timestamp()), 60.0)
+def _elapsed(metric: Metric, state: RolloutState, evidence: Evidence, time: int) -> float:
+    """Seconds of mature spending of this phase in the bucket: the budget accrues, so overspend is found early."""
+    mature = evidence.at.timestamp() - (metric.horizon.seconds if metric.horizon else 0.0)
+    return max(mature - max(time, state.phase.started.timestamp()), 60.0)

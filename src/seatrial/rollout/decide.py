@@ -190,7 +190,7 @@ def advance(case: Case) -> Finding | None:
     """All guardrails pass: the next step, or everyone."""
     if case.last:
         return Finding("promote", "every guardrail excludes a loss beyond its margin")
-    return Finding("advance", f"to {case.stages[case.state.stage + 1].name}")
+    return Finding("advance", f"every guardrail excludes a loss of {case.stage.tolerance:g} margins")
 
 
 RULES: tuple[Rule, ...] = (
@@ -301,7 +301,8 @@ def harm_text(v: MetricVerdict) -> str:
     interval = "" if v.lower is None or v.upper is None else f" [{number(v, v.lower)}, {number(v, v.upper)}]"
     estimate = "" if v.estimate is None else f": {number(v, v.estimate)}{interval}"
     candidate = "shadow" if v.arms == "shadow" else "canary"
-    return f"{v.metric} is worse{estimate}, n {v.count_candidate:,} {candidate} / {v.count_champion:,} champion"
+    what = "exposures" if v.losses else "units"
+    return f"{v.metric} is worse{estimate}, n {v.count_candidate:,} {candidate} / {v.count_champion:,} champion {what}"
 
 
 def number(v: MetricVerdict, value: float) -> str:

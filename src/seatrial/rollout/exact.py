@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seatrial.evidence.snapshot import Evidence
-from seatrial.ids import CANARY, CHAMPION, SHADOW, Arm
+from seatrial.ids import CANARY, CHAMPION, SHADOW
 from seatrial.rollout.plan import Metric, Plan
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import EXACT, VERDICT_OF, Arms, MetricVerdict, Status, Verdict
@@ -59,25 +59,27 @@ def judge_rare(
 
     Harm: conditional-binomial mixture e-process on first events per unit (evidence on the ratio of rates). Pass with
     an absolute margin: exact time-uniform bounds of both arms' share of units that ever met the event, alpha/2 each;
-    with a relative margin: the same e-process from the other side.
+    with a relative margin: the same e-process from the other side. After a strike the units of the new epoch alone must
+    pass as well, and they alone can excuse harm.
     """
-    margin = metric.margin or DEFAULT_MARGIN
-    treatment: Arm = SHADOW if arms == "shadow" else CANARY
-    candidate, champion = _arm(metric, treatment, evidence), _arm(metric, CHAMPION, evidence)
-    strata = _shadow_strata(metric, evidence) if arms == "shadow" else _live_strata(metric, state, evidence)
-    status: Status = "ok" if candidate.units and champion.units else "no_data"
-    low, high = _interval(candidate, champion, plan.alpha.promotion, margin)
+    q = _Question(plan, metric, metric.margin or DEFAULT_MARGIN, arms, state, evidence)
+    whole, epoch = q.whole(), q.epoch()
+    first_epoch = state.epoch <= state.phases[0].number
+    strata = q.strata()
+    harmful = strata.log_e(q.null, harm_grid(q.null)) >= math.log(1 / alpha_fail)
+    status: Status = "ok" if epoch.candidate.units and epoch.champion.units else "no_data"
     verdict: Verdict
     if status != "ok":
         verdict = VERDICT_OF[status]
-    elif _passes(plan, margin, margin, strata, high):
-        verdict = "pass"
-    elif strata.log_e(_null(metric, margin), harm_grid(_null(metric, margin))) >= math.log(1 / alpha_fail):
+    elif harmful and not q.passes(epoch, 1.0, strata):
         verdict = "fail"
-    elif _passes(plan, margin, margin.times(factor), strata, high):
+    elif q.passes(epoch, factor, strata) and (first_epoch or q.passes(whole, factor, strata)):
         verdict = "pass"
     else:
         verdict = "inconclusive"
+    told = whole if verdict == "pass" else epoch
+    low, high = q.interval(told)
+    ok = status == "ok"
     return MetricVerdict(
         metric=metric.name,
         role=metric.role,
@@ -87,71 +89,101 @@ def judge_rare(
         method=EXACT,
         scale="absolute",
         better="decrease",
-        bound=margin.times(factor).value,
-        margin=margin.value,
-        estimate=None if status != "ok" else (candidate.rate or 0.0) - (champion.rate or 0.0),
-        lower=low if status == "ok" else None,
-        upper=high if status == "ok" else None,
-        rate_champion=champion.rate,
-        rate_candidate=candidate.rate,
-        count_champion=champion.units,
-        count_candidate=candidate.units,
-        units_champion=champion.units,
-        units_candidate=candidate.units,
+        bound=0.0 if verdict == "fail" else q.margin.times(factor).value,
+        margin=q.margin.value,
+        estimate=(told.candidate.rate or 0.0) - (told.champion.rate or 0.0) if ok else None,
+        lower=low if ok else None,
+        upper=high if ok else None,
+        rate_champion=told.champion.rate,
+        rate_candidate=told.candidate.rate,
+        count_champion=told.champion.units,
+        count_candidate=told.candidate.units,
+        units_champion=told.champion.units,
+        units_candidate=told.candidate.units,
         alpha_fail=alpha_fail,
-        needs="" if verdict in ("pass", "fail") else _needs(plan, margin.times(factor), candidate, champion),
+        needs="" if verdict in ("pass", "fail") else q.needs(told, q.margin.times(factor)),
     )
 
 
-def _null(metric: Metric, margin: Margin) -> float:
-    """The rate ratio of the null: 1, or the margin's where only inferiority counts as failure."""
-    return 1.0 + margin.value if metric.fail_on == "inferior" and margin.scale == "relative" else 1.0
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Candidate and champion over the same phases."""
+
+    candidate: _Arm
+    champion: _Arm
 
 
-def _passes(plan: Plan, margin: Margin, bound: Margin, strata: _Strata, high: float) -> bool:
-    if margin.scale == "absolute":
-        return high < bound.value
-    theta0 = 1.0 + bound.value
-    return strata.log_e(theta0, relief_grid(theta0)) >= math.log(1 / plan.alpha.promotion)
+@dataclass(frozen=True, slots=True)
+class _Question:
+    plan: Plan
+    metric: Metric
+    margin: Margin
+    arms: Arms
+    state: RolloutState
+    evidence: Evidence
 
+    @property
+    def null(self) -> float:
+        """The rate ratio of the null: 1, or the margin's where only inferiority counts as failure."""
+        inferior = self.metric.fail_on == "inferior" and self.margin.scale == "relative"
+        return 1.0 + self.margin.value if inferior else 1.0
 
-def _arm(metric: Metric, arm: Arm, evidence: Evidence) -> _Arm:
-    units = evidence.units
-    source = units.shadowed if arm == SHADOW else units.touched
-    return _Arm(units.arms.get(arm, 0), source.get(metric.name, {}).get(arm, 0))
+    def whole(self) -> _Sides:
+        """All units of the rollout; in shadow those of this epoch's mirrored phases, where both models saw the same."""
+        if self.arms == "shadow":
+            return self.epoch()
+        units = self.evidence.units
+        touched = units.touched.get(self.metric.name, {})
+        return _Sides(*(_Arm(units.arms.get(arm, 0), touched.get(arm, 0)) for arm in (CANARY, CHAMPION)))
 
+    def epoch(self) -> _Sides:
+        """Units of this epoch's phases, and those of them whose first event of the epoch fell into the arm."""
+        units, name = self.evidence.units, self.metric.name
+        if self.arms == "shadow":
+            met = units.shadowed.get(name, {})
+            return _Sides(*(_Arm(units.mirrored.get(arm, 0), met.get(arm, 0)) for arm in (SHADOW, CHAMPION)))
+        firsts = units.firsts.get(name, {})
+        counts = {arm: sum(n for (_, where), n in firsts.items() if where == arm) for arm in (CANARY, CHAMPION)}
+        return _Sides(*(_Arm(units.live.get(arm, 0), counts[arm]) for arm in (CANARY, CHAMPION)))
 
-def _live_strata(metric: Metric, state: RolloutState, evidence: Evidence) -> _Strata:
-    firsts = evidence.units.firsts.get(metric.name, {})
-    phases = [p for p in state.phases if p.number >= state.epoch and p.weight > 0]
-    x = [firsts.get((p.number, CANARY), 0) for p in phases]
-    m = [firsts.get((p.number, CANARY), 0) + firsts.get((p.number, CHAMPION), 0) for p in phases]
-    return _Strata(x, m, [p.weight / 10_000 for p in phases])
+    def strata(self) -> _Strata:
+        if self.arms == "shadow":
+            # Both models saw the same units, so under the null either is equally likely to meet the event.
+            sides = self.epoch()
+            x, y = sides.candidate.touched, sides.champion.touched
+            return _Strata([x], [x + y], [0.5])
+        firsts = self.evidence.units.firsts.get(self.metric.name, {})
+        phases = [p for p in self.state.phases if p.number >= self.state.epoch and p.weight > 0]
+        x_h = [firsts.get((p.number, CANARY), 0) for p in phases]
+        m_h = [x + firsts.get((p.number, CHAMPION), 0) for x, p in zip(x_h, phases, strict=True)]
+        return _Strata(x_h, m_h, [p.weight / 10_000 for p in phases])
 
+    def passes(self, sides: _Sides, factor: float, strata: _Strata) -> bool:
+        bound = self.margin.times(factor)
+        if bound.scale == "absolute":
+            return self.interval(sides)[1] < bound.value
+        theta0 = 1.0 + bound.value
+        return strata.log_e(theta0, relief_grid(theta0)) >= math.log(1 / self.plan.alpha.promotion)
 
-def _shadow_strata(metric: Metric, evidence: Evidence) -> _Strata:
-    """Both models saw the same units, so under the null either is equally likely to meet the event."""
-    met = evidence.units.shadowed.get(metric.name, {})
-    x, y = met.get(SHADOW, 0), met.get(CHAMPION, 0)
-    return _Strata([x], [x + y], [0.5])
+    def interval(self, sides: _Sides) -> tuple[float, float]:
+        """Candidate minus champion, alpha/2 an arm: the mixture of one arm may err on one side alone."""
+        planned = max(int(4 / self.margin.value), 100) if self.margin.scale == "absolute" else 1000
+        alpha = self.plan.alpha.promotion / 2
+        (low_t, high_t), (low_c, high_c) = (
+            bernoulli_bounds(arm.touched, arm.units, alpha=alpha, planned_n=planned)
+            for arm in (sides.candidate, sides.champion)
+        )
+        return low_t - high_c, high_t - low_c
 
-
-def _interval(candidate: _Arm, champion: _Arm, alpha: float, margin: Margin) -> tuple[float, float]:
-    planned = max(int(4 / margin.value), 100) if margin.scale == "absolute" else 1000
-    low_t, high_t = bernoulli_bounds(candidate.touched, candidate.units, alpha=alpha, planned_n=planned)
-    low_c, high_c = bernoulli_bounds(champion.touched, champion.units, alpha=alpha, planned_n=planned)
-    return low_t - high_c, high_t - low_c
-
-
-def _needs(plan: Plan, bound: Margin, candidate: _Arm, champion: _Arm) -> str:
-    """Units the candidate needs if its share of touched units stays what it is."""
-    if bound.scale == "relative":
-        return "needs more first events for a relative margin; an absolute one (1pp) needs only units"
-    rate = candidate.rate or 0.0
-    units = max(candidate.units, 50)
-    for _ in range(40):
-        _, high = _interval(_Arm(units, round(rate * units)), champion, plan.alpha.promotion, bound)
-        if high < bound.value:
-            return f"needs {max(units - candidate.units, 1):,} more units without a new event"
-        units = math.ceil(units * 1.25)
-    return "at this rate more units will not help: the difference is not smaller than the bound"
+    def needs(self, sides: _Sides, bound: Margin) -> str:
+        """Units the candidate needs if its share of touched units stays what it is."""
+        if bound.scale == "relative":
+            return "needs more first events for a relative margin; an absolute one (1pp) needs only units"
+        have = sides.candidate
+        units = max(have.units, 50)
+        for _ in range(40):
+            _, high = self.interval(_Sides(_Arm(units, round((have.rate or 0.0) * units)), sides.champion))
+            if high < bound.value:
+                return f"needs {max(units - have.units, 1):,} more units without a new event"
+            units = math.ceil(units * 1.25)
+        return "at this rate more units will not help: the difference is not smaller than the bound"

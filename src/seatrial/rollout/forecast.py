@@ -145,7 +145,7 @@ def _rare(plan: Plan, metric: Metric, seen: Traffic, stage: Stage, days: float) 
     margin = metric.margin or Margin(0.01, "absolute")
     units = 10
     while (
-        bernoulli_bounds(0, units, alpha=plan.alpha.promotion, planned_n=max(int(4 / margin.value), 100))[1]
+        bernoulli_bounds(0, units, alpha=plan.alpha.promotion / 2, planned_n=max(int(4 / margin.value), 100))[1]
         >= margin.value
     ):
         units = math.ceil(units * 1.1)

@@ -107,7 +107,7 @@ def _judge_sums(q: _Question) -> tuple[MetricVerdict, tuple[str, ...]]:
         method=JOINED,
         scale=q.margin.scale,
         better=q.metric.better,
-        bound=_natural(bound, q.margin.scale),
+        bound=_natural(_harm_line(q) if verdict == "fail" else bound, q.margin.scale),
         margin=_natural(_signed(q, q.margin), q.margin.scale),
         estimate=_natural(effect.estimate, q.margin.scale) if shown else None,
         lower=None if low is None else _natural(low, q.margin.scale),
@@ -192,8 +192,12 @@ def _clears(q: _Question, interval: tuple[float, float], bound: float) -> bool:
 def _is_harm(q: _Question, interval: tuple[float, float]) -> bool:
     """Proven worse at all; in shadow proven worse by the margin, because waiting for more costs no user anything."""
     low, high = interval
-    line = 0.0 if q.metric.fail_on == "harm" and q.arms == "live" else _signed(q, q.margin)
+    line = _harm_line(q)
     return high < line if q.metric.better == "increase" else low > line
+
+
+def _harm_line(q: _Question) -> float:
+    return 0.0 if q.metric.fail_on == "harm" and q.arms == "live" else _signed(q, q.margin)
 
 
 def _status(q: _Question, data: MetricEvidence, look: _Look) -> Status:

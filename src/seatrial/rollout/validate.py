@@ -25,7 +25,7 @@ class Problem:
 
 def problems(plan: Plan) -> list[Problem]:
     """Everything that is wrong with a plan, in reading order; empty when it can be honoured."""
-    return [*_steps(plan), *_metrics(plan), *_times(plan)]
+    return [*_steps(plan), *_ignored(plan), *_metrics(plan), *_times(plan)]
 
 
 def _steps(plan: Plan) -> Iterator[Problem]:
@@ -58,6 +58,22 @@ def _steps(plan: Plan) -> Iterator[Problem]:
             "ST0208", "steps", "nobody sees the candidate before everybody does.",
             "Add a shadow step or a setWeight below 100%.",
         )  # fmt: skip
+
+
+def _ignored(plan: Plan) -> Iterator[Problem]:
+    """Conditions that no rule would read where they stand."""
+    stage, opened = "", 0
+    for n, step in enumerate(plan.steps, start=1):
+        if step.shadow is not None or (step.set_weight is not None and step.set_weight.per_10k < 10_000):
+            stage, opened = ("shadow" if step.shadow is not None else "canary"), n
+        if step.analysis is not None and step.analysis.min_pairs is not None and stage == "canary":
+            yield Problem("ST0209", f"step {n}", "'minPairs' counts shadow pairs; a canary has none.", "Use minUnits.")
+    for n, step in enumerate(plan.steps[opened:], start=opened + 1):
+        if step.analysis is not None and step.analysis.tolerance is not None:
+            yield Problem(
+                "ST0209", f"step {n}", "'tolerance' before promotion has no meaning: there the margin itself counts.",
+                "Remove it, or widen the margin.",
+            )  # fmt: skip
 
 
 def _metrics(plan: Plan) -> Iterator[Problem]:

@@ -34,8 +34,9 @@ class MetricVerdict:
 
     ``estimate``, ``lower`` and ``upper`` are the candidate minus the champion in the metric's own direction of
     measurement: relative (0.02 = 2% higher) or absolute, by ``scale``. ``lower`` and ``upper`` are one-sided bounds
-    that hold at every look at once (alpha of promotion). ``bound`` is what the interval must exclude now; ``arms`` says
-    which comparison this is. ``count_*`` are mature exposures, ``units_*`` units. ``needs`` says what is missing.
+    that hold at every look at once (alpha of promotion). ``bound`` is what the interval must exclude now; of a *fail*
+    it is the line that was crossed. ``arms`` says which comparison this is. ``count_*`` are mature exposures (units for
+    exact methods), ``units_*`` units. ``needs`` says what is missing.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
