@@ -112,7 +112,7 @@ def test_metrics_are_prometheus_text_with_the_names_of_peers(api: Any, rollout: 
     ("path", "body", "status", "code"),
     [
         ("/v1/models/nix/adopt", {"url": "ftp://x"}, 422, "ST0122"),
-        ("/v1/models/fraud/adopt", {"url": "http://127.0.0.1:9/"}, 409, "ST0640"),
+        ("/v1/models/fraud/adopt", {"url": "http://127.0.0.1:9/"}, 409, "ST0632"),
         ("/v1/models/fraud/adopt", {"uri": "http://127.0.0.1:9/"}, 422, "ST0841"),
         ("/v1/models/fraud/revive", {"reason": "x"}, 503, "ST0800"),
         ("/v1/rollouts/r-9999/abort", {}, 404, "ST0661"),

@@ -98,6 +98,8 @@ class _World:
         self._live: dict[str, dict[Cell, Sums]] = {m.name: {} for m in plan.metrics}
         self._pairs: dict[str, dict[Cell, Sums]] = {m.name: {} for m in plan.metrics}
         self._missing: dict[str, dict[tuple[int, Arm], int]] = {m.name: {} for m in plan.metrics}
+        self._there: dict[tuple[int, Arm], Bools] = {}
+        self._copied: dict[str, dict[tuple[int, Arm], Bools]] = {}
         self._seen: dict[Arm, Bools] = {arm: np.zeros(population.units, bool) for arm in (CHAMPION, CANARY, SHADOW)}
         self._new: dict[tuple[int, Arm], int] = {}
         self._pair_count = 0
@@ -119,6 +121,9 @@ class _World:
         for name, (champion, candidate) in self._all.events.items():
             met = np.where(canary, candidate[window], champion[window])
             self._meet(name, phase.number, state.epoch, window, canary, met)
+            if phase.mirrored:
+                self._copy(name, phase.number, window, CHAMPION, champion[window])
+                self._copy(name, phase.number, window, SHADOW, candidate[window] & self._mirrored[window])
         self._next = stop
 
     def evidence(self, state: RolloutState, at: datetime) -> Evidence:
@@ -147,6 +152,11 @@ class _World:
             fresh = ~(self._seen[CHAMPION][units] | self._seen[CANARY][units])
             self._new[phase, arm] = self._new.get((phase, arm), 0) + int(fresh.sum())
         self._seen[arm][units] = True
+        self._there.setdefault((phase, arm), np.zeros(self._all.units, bool))[units] = True
+
+    def _copy(self, name: str, phase: int, window: slice, arm: Arm, met: Bools) -> None:
+        found = self._copied.setdefault(name, {}).setdefault((phase, arm), np.zeros(self._all.units, bool))
+        found[self._all.unit[window][met]] = True
 
     def _meet(self, name: str, phase: int, epoch: int, window: slice, canary: Bools, met: Bools) -> None:
         for unit, in_canary in zip(self._all.unit[window][met], canary[met], strict=True):
@@ -206,10 +216,25 @@ class _World:
         touched: dict[str, dict[Arm, int]] = {}
         for (name, arm), units in self._touched.items():
             touched.setdefault(name, {})[arm] = int(units.sum())
+        epoch = [phase for phase in state.phases if phase.number >= state.epoch]
+        live = {phase.number for phase in epoch if phase.weight}
+        mirrored = {phase.number for phase in epoch if phase.mirrored}
         return UnitCounts(
+            live=_distinct(self._there, live),
+            mirrored=_distinct(self._there, mirrored),
+            shadowed={name: _distinct(met, mirrored) for name, met in self._copied.items()},
             new=dict(self._new),
             arms={arm: int(seen.sum()) for arm, seen in self._seen.items()},
             crossed=int((self._seen[CHAMPION] & self._seen[CANARY]).sum()),
             firsts=firsts,
             touched=touched,
         )
+
+
+def _distinct(seen: Mapping[tuple[int, Arm], Bools], phases: set[int]) -> dict[Arm, int]:
+    """Distinct units an arm had in any of the phases."""
+    found: dict[Arm, Bools] = {}
+    for (phase, arm), units in seen.items():
+        if phase in phases:
+            found[arm] = found[arm] | units if arm in found else units
+    return {arm: int(units.sum()) for arm, units in found.items()}
