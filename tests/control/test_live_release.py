@@ -60,7 +60,7 @@ def test_a_good_candidate_is_promoted(make: Any) -> None:
     sent, hour = [], 0
     while live.status(rollout) == "running" and hour < 14:
         stage = live.decisions(rollout)[-1].stage
-        sent += live.hour(hour, live.people(hour, (260, 900, 300)[stage]))
+        sent += live.hour(hour, live.people(hour, (240, 1050, 160)[stage]))
         hour += 1
 
     told = live.told(rollout)
@@ -70,7 +70,7 @@ def test_a_good_candidate_is_promoted(make: Any) -> None:
     assert live.status(rollout) == "promoted"
     assert live.pointers() == {"champion": version, "previous": 1}
     assert live.stages() == {1: "Standby", version: "Production"}
-    assert all(s.answer.ok for s in sent)
+    assert [s.answer for s in sent if not s.answer.ok] == []
     assert "rollout.promote" in live.actions()
 
     after = live.send(live.people(99, 20))
@@ -99,8 +99,9 @@ def test_a_bad_candidate_is_stopped_in_shadow_and_no_user_meets_it(make: Any) ->
     assert "rollout.abort" in live.actions()
 
 
-def test_a_dead_canary_is_aborted_while_users_see_no_error(make: Any) -> None:
-    live = make()
+@pytest.mark.parametrize("fault", ["dead", *(pytest.param(mode, marks=pytest.mark.slow) for mode in ("nan", "hang"))])
+def test_a_dead_canary_is_aborted_while_users_see_no_error(make: Any, fault: str) -> None:
+    live = make(attempt="400ms" if fault == "hang" else "2s")
     candidate = live.server("candidate")
     live.adopt(live.server("champion"))
     rollout = live.begin(live.register(candidate), ERRORS)
@@ -108,7 +109,9 @@ def test_a_dead_canary_is_aborted_while_users_see_no_error(make: Any) -> None:
     assert live.told(rollout)[-1][0] == "hold"
     assert live.weight() == 1000
 
-    candidate.die()
+    if fault == "dead":
+        candidate.die()
+    candidate.mode = fault
     sent += live.send(live.people(1, 300), live.t0 + live.hour_long)
     live.operations.advance(live.t0 + 2 * live.hour_long)
 
@@ -116,7 +119,9 @@ def test_a_dead_canary_is_aborted_while_users_see_no_error(make: Any) -> None:
     assert (last.action, last.rule) == ("abort", "guardrail_harm")
     assert [s.answer.status for s in sent] == [200] * 600, "the champion answered for the canary"
     assert live.weight() == 0
-    rows = [row for row in live.events().to_pylist() if row["arm"] == "canary" and row["time"] > live.t0 + live.hour_long]
+    rows = [
+        row for row in live.events().to_pylist() if row["arm"] == "canary" and row["time"] > live.t0 + live.hour_long
+    ]
     assert rows
     assert all(row["error"] and row["served_version"] == "1" for row in rows)
     before = [row for row in live.events().to_pylist() if row["time"] <= live.t0 + live.hour_long]
@@ -127,7 +132,7 @@ def test_shares_are_as_planned_and_nobody_leaves_the_canary(make: Any) -> None:
     live = make()
     live.adopt(live.server("champion"))
     rollout = live.begin(live.register(live.server("candidate")), ERRORS)
-    units = live.people(0, 500)
+    units = live.people(0, 400)
     arms: dict[str, list[str]] = {unit: [] for unit in units}
     for hour in range(4):
         weight = live.weight()
@@ -142,7 +147,7 @@ def test_shares_are_as_planned_and_nobody_leaves_the_canary(make: Any) -> None:
     assert captured == live.counted(rollout)
     for phase, share in ((1, 0.10), (2, 0.25)):
         canary, all_of = captured[phase, "canary"], captured[phase, "canary"] + captured[phase, "champion"]
-        assert all_of == 1000
+        assert all_of == 800
         assert abs(canary - all_of * share) < 4 * math.sqrt(all_of * 2 * share * (1 - share)), "each unit came twice"
     for seen in arms.values():
         assert seen == sorted(seen, key=("champion", "canary").index), "once in the canary, always in the canary"

@@ -224,7 +224,7 @@ def test_strikes_are_told_and_listed(lab):
     lab.release(2, lambda hour: 0.3 if hour > 60 else -0.01)
     words = Outline(lab.report()).words
     assert "and had 2 strikes." in words
-    assert "2 of 4; 2026-03-04 15:00 UTC: log_loss; 2026-03-04 18:00 UTC: log_loss" in words
+    assert "2 of 4; 2026-03-04 15:00 UTC: log_loss; 2026-03-06 15:00 UTC: log_loss" in words
 
 
 def test_a_release_under_way_says_what_is_missing(lab):

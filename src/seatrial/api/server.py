@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -13,9 +15,9 @@ import uvicorn
 from seatrial import processes
 from seatrial.api.app import create_app
 from seatrial.control.controller import Controller
+from seatrial.control.gateway import gateway_of
 from seatrial.control.operations import Operations
 from seatrial.control.project import Project
-from seatrial.gateway.envoy import Envoy
 from seatrial.serving.process import HostProcess
 from seatrial.serving.spec import HostSpec
 from seatrial.store.db import Store
@@ -30,25 +32,47 @@ def serve(project: Project) -> None:
     project.prepare()
     project.token()
     pid_file = project.run / PID_FILE
-    with Store.open(project.store_url) as store:
+    with _ending_on_signals(), Store.open(project.store_url) as store:
         controller = Controller(project, store)
         stopping = threading.Event()
         loop = threading.Thread(target=_run, args=(controller, stopping), name="controller", daemon=True)
-        app = create_app(Operations(project, store, controller), project, store)
+        app = create_app(Operations(project, store, controller), project, store, ready=controller.missing)
         address = project.config.api
         server = uvicorn.Server(
             uvicorn.Config(app, host=address.host, port=address.port, log_level="warning", access_log=False)
         )
         controller.start()
-        pid_file.write_text(f"{os.getpid()} {processes.started(os.getpid())}\n")
-        loop.start()
         try:
+            pid_file.write_text(f"{os.getpid()} {processes.started(os.getpid())}\n")
+            loop.start()
             server.run()
         finally:
             stopping.set()
-            loop.join(timeout=10)
+            if loop.is_alive():
+                loop.join(timeout=10)
             controller.stop()
             pid_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGINT end the block as an exception would, so that everything is released on the way out.
+
+    uvicorn takes these signals for itself and raises them again when it is done, which would end the process there.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, frame: object) -> None:
+    raise SystemExit(0)
 
 
 def _run(controller: Controller, stopping: threading.Event) -> None:
@@ -62,7 +86,7 @@ def shutdown(project: Project, *, grace_s: float = 10.0) -> list[str]:
     stopped = []
     if _stop_control(project.run / PID_FILE, grace_s):
         stopped.append("control plane")
-    envoy = Envoy(project.gateway, project.config.gateway.port, host=project.config.gateway.host)
+    envoy = gateway_of(project)
     if envoy.pid is not None:
         envoy.stop()
         stopped.append("gateway")

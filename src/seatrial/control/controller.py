@@ -1,7 +1,7 @@
 """The controller: what is stored becomes what runs, and what was captured becomes decisions.
 
 One controller a project, by a lease in the store. Everything it does is under one lock: the loop's thread and the calls
-of the API take turns.
+of the API take turns. Nothing that may take long happens under it, so that a kill never waits.
 """
 
 from __future__ import annotations
@@ -10,31 +10,34 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Mapping
-from dataclasses import replace
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from seatrial import processes
 from seatrial.control.clock import EPOCH, Clock, StoredClock, WallClock
-from seatrial.control.collector import Collector
-from seatrial.control.hosts import Hosts
-from seatrial.control.journal import Journal, Move
+from seatrial.control.collector import Collector, Scope
+from seatrial.control.journal import Entry, Homecoming, Move
+from seatrial.control.moves import abort_of, move_of
 from seatrial.control.project import Project
 from seatrial.control.recorder import put_evidence, record, worth_storing
-from seatrial.control.render import Desired, Release, VersionKey, active_release, desired, route_table
-from seatrial.control.states import decision_from_json, decision_to_json, state_from_json, state_to_json
+from seatrial.control.render import Release, active_release, is_pending
+from seatrial.control.states import decision_from_json, state_from_json
+from seatrial.control.traffic import RETRY_S, Traffic
 from seatrial.control.watch import Watch
-from seatrial.errors import Conflict, SeatrialError, Unavailable
+from seatrial.errors import Conflict, IntegrityError, Unavailable
 from seatrial.events.capture import CaptureContext
 from seatrial.events.outcomes import OutcomeLog
-from seatrial.gateway.envoy import Applied, Envoy
-from seatrial.gateway.kill import KillLatch, apply_latches, read_latches
-from seatrial.gateway.routes import Endpoint, RouteTable
-from seatrial.ids import Digest, VersionNumber
+from seatrial.gateway.envoy import Applied
+from seatrial.gateway.kill import KillLatch
+from seatrial.ids import Digest
+from seatrial.registry.version import ModelVersion
 from seatrial.rollout.look import Looked
 from seatrial.rollout.verdicts import Signals
+from seatrial.store import releases
 from seatrial.store.artifacts import ArtifactStore
-from seatrial.store.db import Store
+from seatrial.store.db import Store, Transaction
 from seatrial.store.leases import Lease
 
 log = logging.getLogger("seatrial.control")
@@ -42,12 +45,17 @@ log = logging.getLogger("seatrial.control")
 LEASE = "controller"
 LEASE_TTL = timedelta(seconds=20)
 WATERMARK_KEY = "watermark"
-GENERATION_KEY = "gateway.generation"
+HEEDED_KEY = "kills.heeded"
+STORE_DOWN = (Unavailable, IntegrityError)
 PROTECTIVE = frozenset({"abort", "step_back"})
 
 TICK_S = 0.25
 FLUSH_LAG = timedelta(seconds=1)
 """Wall clock: events older than the longest request and this are surely captured (Envoy flushes its log at 0.2 s)."""
+
+
+class LeaseLost(Conflict):
+    """Another controller has taken over."""
 
 
 class Controller:
@@ -58,33 +66,37 @@ class Controller:
         self.replay = project.config.clock == "replay"
         self.clock: Clock = StoredClock(store) if self.replay else WallClock()
         self.artifacts = ArtifactStore(project.artifacts)
-        address = project.config.gateway
-        flush_ms = 50 if self.replay else 200
-        self.envoy = Envoy(project.gateway, address.port, host=address.host, flush_ms=flush_ms)
-        self.hosts = Hosts(project, self.artifacts)
+        self.traffic = Traffic(project, store, self.artifacts)
+        self.envoy, self.hosts, self.journal = self.traffic.envoy, self.traffic.hosts, self.traffic.journal
         self.outcomes = OutcomeLog(project.outcomes, clock=self.clock.now)
-        self.collector = Collector(project, store, self.envoy, self.outcomes)
-        self.journal = Journal(project.run / "journal.jsonl")
+        self.collector = Collector(project, store, self.envoy)
         self.lock = threading.RLock()
         self._watches: dict[str, Watch] = {}
         self._lease: Lease | None = None
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{processes.started(os.getpid())}"
-        self.ready = False
+        self._started = False
+        self._failed = ""
+        self._gateway_at = 0.0
 
     # ── life ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
-        """Take the lease, finish what a crash left unrecorded, and bring everything up."""
+        """Take the lease, bring everything up, and finish what a crash left unrecorded or undecided."""
         with self.lock:
             self._lease = self._acquire()
-            self._finish_journal()
-            self.envoy.start()
-            self.reconcile()
-            with self.store.read() as tx:
-                for want in desired(tx):
-                    if want.release is not None:
-                        self.collector.recount(want.model.name, want.release.state.rollout)
-            self.ready = True
+            try:
+                self._drain()
+                self._start_gateway()
+                self.reconcile()
+                self.hosts.sweep()
+                self.finish()
+                self.heed_kills()
+            except BaseException:
+                self.stop()
+                raise
+            self._started = True
+            with suppress(Exception):  # logged there; one model's look does not keep the others from running
+                self.take_looks()
 
     def _acquire(self) -> Lease:
         """The lease; that of a controller which died on this machine is taken over at once."""
@@ -96,100 +108,138 @@ class Controller:
             return tx.leases.acquire(LEASE, self._holder, LEASE_TTL, now)
 
     def stop(self) -> None:
-        """Give the lease back. Envoy and the hosts go on: traffic does not depend on this process."""
+        """Release everything. Envoy and the hosts go on: traffic does not depend on this process."""
         with self.lock:
-            self.ready = False
+            self._started = False
+            for rollout in [*self._watches]:
+                self._watches.pop(rollout).close()
+            self.collector.close()
+            self.traffic.close()
             if self._lease is not None:
+                lease, self._lease = self._lease, None
                 with self.store.begin() as tx:
-                    tx.leases.release(self._lease)
-                self._lease = None
+                    tx.leases.release(lease)
+
+    def missing(self) -> str:
+        """What is not as it should be, for people; empty when everything runs. Needs no lock."""
+        if not self._started:
+            return "the controller has not started"
+        return self._failed or self.traffic.missing()
 
     def run(self, stopping: threading.Event) -> None:
         """The loop: every quarter of a second until told to stop. An error of one round is logged, not fatal."""
         while not stopping.wait(TICK_S):
             try:
                 self.tick()
-            except Conflict:
+                self._failed = ""
+            except LeaseLost:
                 log.exception("another controller took over")
                 return
-            except (SeatrialError, OSError):
+            except Exception as error:  # whatever it is, the other models and the next round go on
                 log.exception("this round failed; the next one tries again")
+                self._failed = f"the last round failed: {error}"
 
     def tick(self) -> None:
-        """One round: lease, hosts, capture, and on the wall clock the looks that fell due."""
+        """One round: lease, gateway and hosts, capture, and on the wall clock the looks that fell due."""
         with self.lock:
             self._renew()
-            for name in self.hosts.revive():
-                log.warning("host of %s died and was restarted", name)
+            self._keep_up()
             if self.replay:
                 return
             now = self.clock.now()
-            self.collector.collect(self.contexts(), self.watermark(), now)
+            self.collector.collect(self._scope(), self.watermark(), now)
             self._move_watermark(now - self.project.config.timeouts.request.delta - FLUSH_LAG)
             self.take_looks()
 
     def _renew(self) -> None:
         now = datetime.now(UTC)
         if self._lease is not None and self._lease.expires_at - now < LEASE_TTL / 2:
-            with self.store.begin() as tx:
-                self._lease = tx.leases.renew(self._lease, LEASE_TTL, now)
+            try:
+                with self.store.begin() as tx:
+                    self._lease = tx.leases.renew(self._lease, LEASE_TTL, now)
+            except Conflict as error:
+                raise LeaseLost(error.code, error.message) from error
 
-    # ── desired state ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── traffic ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def reconcile(self) -> Applied:
-        """Hosts for every version that matters, then routes, then the hosts nobody needs any more are stopped."""
+        """Put in force what is stored: hosts, then routes."""
         with self.lock:
-            with self.store.read() as tx:
-                wanted = desired(tx)
-                versions = [tx.models.get_version(*key) for want in wanted for key in want.versions()]
-            endpoints = self.hosts.ensure(versions)
-            try:
-                self.hosts.wait(key for want in wanted for key in want.versions())
-            except Unavailable as error:
-                log.warning("%s Traffic is routed all the same: what is healthy answers.", error)
-            applied = self.route(wanted, endpoints)
-            self.hosts.keep_only(key for want in wanted for key in want.versions())
-            return applied
+            return self.traffic.reconcile()
 
-    def route(self, wanted: list[Desired], endpoints: Mapping[VersionKey, Endpoint] | None = None) -> Applied:
-        """Put the routes in force, kill latches first of all. Envoy's own word is waited for."""
-        known = self.hosts.endpoints() if endpoints is None else endpoints
-        table = route_table(wanted, known, self.project.config, generation=0)
-        return self.envoy.apply(self._numbered(apply_latches(table, self.latches())))
+    def reroute(self) -> Applied:
+        """Put the stored state and the kill latches in force again, without touching hosts."""
+        with self.lock:
+            return self.traffic.reroute()
+
+    def reroute_killed(self) -> Applied:
+        """The kill latches in force now; where the store does not answer, over the routes as they are."""
+        with self.lock:
+            try:
+                return self.traffic.reroute()
+            except STORE_DOWN:
+                log.exception("the store does not answer; the kill latches are put over the routes in force")
+                return self.traffic.enforce_latches()
 
     def latches(self) -> tuple[KillLatch, ...]:
-        return read_latches(self.project.kill_latches)
+        return self.traffic.latches()
 
-    def _numbered(self, table: RouteTable) -> RouteTable:
-        """The table under the next generation, or as it is in force if nothing changed."""
-        current = self.envoy.table()
-        if (current.models, current.replay) == (table.models, table.replay):
-            return current
-        with self.store.begin() as tx:
-            number = tx.settings.next_number(GENERATION_KEY, datetime.now(UTC), above=current.generation)
-        return RouteTable(number, table.models, table.replay)
+    def bring_up(self, version: ModelVersion) -> None:
+        """A host for a version nothing points to yet; the lock is free while it starts."""
+        with self.lock:
+            self.hosts.bring_up(version)
+        self.hosts.settle()
 
-    def contexts(self) -> dict[str, CaptureContext]:
-        """How to read each model's captured requests."""
-        secrets = self.project.secrets()
+    @contextmanager
+    def candidate_up(self, version: ModelVersion) -> Iterator[None]:
+        """A version nothing points to yet, up for as long as it takes to point to it. Raises Unavailable."""
+        key = (version.model, version.number)
+        try:
+            with self.hosts.held(key):
+                with self.lock:
+                    self.hosts.bring_up(version)
+                self.hosts.wait(key)
+                yield
+        finally:
+            with self.lock:
+                self.traffic.tidy()
+
+    def _keep_up(self) -> None:
+        if self.envoy.pid is None and time.monotonic() >= self._gateway_at:
+            self._gateway_at = time.monotonic() + RETRY_S
+            log.error("the gateway is gone; starting it again")
+            self._drain()
+            self._start_gateway()
+        self.traffic.keep_up()
+        self.finish()
+        self.heed_kills()
+
+    def _start_gateway(self) -> None:
+        """Start or adopt Envoy. What one before it wrote is drained before the new one is counted with."""
+        before = self.envoy.pid
+        pid = self.envoy.start()
+        if before not in (None, pid):
+            self._drain()
+        self.collector.attach(pid)
+
+    def _drain(self) -> None:
+        self.collector.collect(self._scope(), self.watermark(), self.clock.now())
+
+    # ── capture and time ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _scope(self) -> Scope:
         with self.store.read() as tx:
-            segments = {
-                model.name: tuple((s.name, s.field) for s in release.plan.segments)
-                for model in tx.models.list_models()
-                if (release := active_release(tx, model.name)) is not None
-            }
-            names = [model.name for model in tx.models.list_models()]
-        return {
-            name: CaptureContext(
-                segments=segments.get(name, ()),
-                bucket_salt=secrets.bucket_salt,
-                unit_key=secrets.unit_key,
-                replay=self.replay,
-            )
-            for name in names
-        }
+            found = {model.name: active_release(tx, model.name) for model in tx.models.list_models()}
+        rollouts: dict[str, str] = {r.state.rollout: name for name, r in found.items() if r is not None}
+        return Scope({name: self._context(release) for name, release in found.items()}, rollouts)
 
-    # ── time and looks ─────────────────────────────────────────────────────────────────────────────────────────────
+    def _context(self, release: Release | None) -> CaptureContext:
+        """How to read a model's captured requests."""
+        secrets = self.project.secrets()
+        segments = () if release is None else tuple((s.name, s.field) for s in release.plan.segments)
+        return CaptureContext(
+            segments=segments, bucket_salt=secrets.bucket_salt, unit_key=secrets.unit_key, replay=self.replay
+        )
 
     def watermark(self) -> datetime:
         """Event time up to which everything is captured."""
@@ -204,19 +254,38 @@ class Controller:
     def advance(self, to: datetime) -> None:
         """Replay: wait until everything that was sent is captured, move the stored clock, take the looks due."""
         with self.lock:
-            self.collector.settle(self.contexts(), self.watermark(), to)
+            self._keep_up()
+            self.collector.settle(self._scope(), self.watermark(), to)
             with self.store.begin() as tx:
                 StoredClock.move(tx, to)
             self._move_watermark(to)
             self.take_looks()
 
+    # ── looks ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
     def take_looks(self) -> None:
-        """Every look that is due at the watermark, in order; each sees exactly the events up to its own tick."""
+        """Every look that is due at the watermark, in order; each sees exactly the events up to its own tick.
+
+        A model whose look fails does not keep the others from theirs; the first error is raised in the end.
+        """
         until = self.watermark()
+        active = self._active()
+        for rollout in [rollout for rollout in self._watches if rollout not in {r.state.rollout for r in active}]:
+            self._watches.pop(rollout).close()
+        errors = []
+        for release in active:
+            try:
+                self._follow(release, until)
+            except Exception as error:
+                log.exception("a look at %s failed", release.state.rollout)
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _active(self) -> list[Release]:
         with self.store.read() as tx:
-            releases = [want.release for want in desired(tx) if want.release is not None]
-        for release in releases:
-            self._follow(release, until)
+            found = [active_release(tx, model.name) for model in tx.models.list_models()]
+        return [release for release in found if release is not None]
 
     def _follow(self, release: Release, until: datetime) -> None:
         current: Release | None = release
@@ -230,7 +299,6 @@ class Controller:
             self._act(current, looked)
             with self.store.read() as tx:
                 current = active_release(tx, release.state.model)
-        self._watches.pop(release.state.rollout, None)
 
     def _watch(self, release: Release) -> Watch:
         rollout = release.state.rollout
@@ -250,44 +318,37 @@ class Controller:
         with self.store.read() as tx:
             keep = worth_storing(decision, tx.decisions.last(release.state.rollout))
         digest = put_evidence(self.artifacts, looked.evidence) if keep else None
-        move = Move(
-            release.state.rollout,
-            release.stored.revision,
-            decision_to_json(decision),
-            state_to_json(looked.state),
-            digest,
-        )
-        protective = decision.action in PROTECTIVE
-        if protective:
-            self.journal.write(move)
-            after = None if looked.state.over else Release(release.stored, release.plan, looked.state)
-            self._route_instead(release, after)
-        self._record(move, keep)
-        if protective:
-            self.journal.clear()
+        move = move_of(release, decision, looked.state, digest)
+        if decision.action in PROTECTIVE:
+            self.protect(move)
+            self.finish()
+        else:
+            self._record(move, keep)
         if decision.phase != release.state.phase.number:
             log.info("%s %s: %s", decision.rollout, decision.action, decision.reason)
             self.reconcile()
 
-    def reroute(self) -> Applied:
-        """Put the stored state and the kill latches in force again, without touching hosts."""
-        with self.store.read() as tx:
-            return self.route(desired(tx))
+    def protect(self, move: Entry) -> Applied:
+        """Put a protective move in force at once; ``finish`` records it. From here on no crash takes it back."""
+        with self.lock:
+            self.journal.write(move)
+            return self.reroute()
 
-    def route_without(self, release: Release) -> Applied:
-        """Take a rollout's candidate out of traffic at once; recording comes after."""
-        return self._route_instead(release, None)
+    def finish(self) -> None:
+        """Record the moves that were routed and not recorded yet: just now, or by a controller that died in between."""
+        with self.lock:
+            moves = self.journal.moves()
+            for move in moves:
+                if isinstance(move, Homecoming):
+                    self._record_homecoming(move)
+                elif self._is_pending(move):
+                    self._record(move, keep=True)
+            if moves:
+                self.journal.clear()
 
-    def route_home(self, model: str, version: VersionNumber) -> Applied:
-        """Send a model's traffic to its standby at once; recording comes after."""
+    def _is_pending(self, move: Move) -> bool:
         with self.store.read() as tx:
-            wanted = [replace(w, champion=version, previous=None) if w.model.name == model else w for w in desired(tx)]
-        return self.route(wanted)
-
-    def _route_instead(self, old: Release, new: Release | None) -> Applied:
-        with self.store.read() as tx:
-            wanted = desired(tx)
-        return self.route([replace(w, release=new) if _is(w.release, old) else w for w in wanted])
+            return any(is_pending(move, stored) for stored in tx.rollouts.list(active=True))
 
     def _record(self, move: Move, keep: bool) -> None:
         decision, state = decision_from_json(move.decision), state_from_json(move.state)
@@ -295,19 +356,45 @@ class Controller:
         with self.store.begin() as tx:
             record(tx, decision, state, revision=move.revision, digest=digest, store_decision=keep)
 
-    def _finish_journal(self) -> None:
-        """Record protective moves that were routed but not recorded when the last controller died."""
-        for move in self.journal.moves():
+    def _record_homecoming(self, move: Homecoming) -> None:
+        with self.store.begin() as tx:
+            pointers = tx.models.pointers(move.model)
+            if (pointers.get("champion"), pointers.get("previous")) == (move.champion, move.home):
+                at = datetime.fromisoformat(move.at)
+                releases.roll_back(
+                    tx.models, move.model, expected_champion=move.champion, actor=move.actor, now=at, reason=move.reason
+                )
+
+    def heed_kills(self) -> None:
+        """What follows from kills, once for each, also from one that came while no controller ran: the rollout of a
+        killed model is over, and the kill is in the audit log."""
+        with self.lock:
+            latches = self.latches()
+            if not latches:
+                return
             with self.store.read() as tx:
-                pending = tx.rollouts.get(move.rollout).revision == move.revision
-            if pending:
-                self._record(move, keep=True)
-                log.warning("recorded a protective move of %s that a crash had cut off", move.rollout)
-        self.journal.clear()
+                new = _unheeded(tx, latches)
+                killed = [(latch, release) for latch in new if (release := active_release(tx, latch.model))]
+            for latch, release in killed:
+                now, reason = self.clock.now(), f"kill switch: {latch.reason}"
+                self.protect(abort_of(release, reason, latch.actor, now))
+                self.finish()
+            if new:
+                with self.store.begin() as tx:
+                    self._audit(tx, new, latches)
+
+    def _audit(self, tx: Transaction, new: list[KillLatch], latches: tuple[KillLatch, ...]) -> None:
+        now = self.clock.now()
+        for latch in new:
+            detail = {"mode": latch.mode, "reason": latch.reason, "killed_at": latch.time.isoformat()}
+            tx.audit.append(latch.actor, "model.kill", latch.model, detail, now)
+        tx.settings.put(HEEDED_KEY, {latch.model: latch.time.isoformat() for latch in latches}, now)
 
 
-def _is(release: Release | None, other: Release) -> bool:
-    return release is not None and release.state.rollout == other.state.rollout
+def _unheeded(tx: Transaction, latches: tuple[KillLatch, ...]) -> list[KillLatch]:
+    known = tx.settings.get(HEEDED_KEY)
+    times = {} if known is None else known.value
+    return [latch for latch in latches if times.get(latch.model) != latch.time.isoformat()]
 
 
 def _is_dead(holder: str) -> bool:

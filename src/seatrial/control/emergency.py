@@ -16,32 +16,28 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 
 from seatrial.control.clock import Clock, StoredClock, WallClock
-from seatrial.control.journal import Journal, Move
+from seatrial.control.gateway import gateway_of as gateway_of
+from seatrial.control.journal import Homecoming, Journal
+from seatrial.control.moves import abort_of
 from seatrial.control.project import Project
 from seatrial.control.recorder import record
 from seatrial.control.render import Desired, Release, VersionKey, desired, route_table
-from seatrial.control.states import decision_to_json, state_to_json
+from seatrial.control.states import decision_from_json, state_from_json
 from seatrial.control.switched import Switched
-from seatrial.errors import Conflict, NotFound, SeatrialError, Unavailable, UsageError
+from seatrial.errors import Conflict, IntegrityError, NotFound, SeatrialError, Unavailable, UsageError
 from seatrial.gateway.envoy import Envoy
 from seatrial.gateway.kill import KillLatch, KillMode, apply_latches, read_latches, remove_latch, write_latch
 from seatrial.gateway.routes import OFF, Endpoint, ModelRoute, RouteTable
 from seatrial.ids import ModelName, VersionNumber
-from seatrial.rollout.start import by_hand
 from seatrial.store import releases
 from seatrial.store.db import Store
 
 TRIES = 3
 PATIENCE = timedelta(seconds=2)
-STORE_DOWN = (Unavailable, SQLAlchemyError, OSError)
+STORE_DOWN = (Unavailable, IntegrityError, SQLAlchemyError, OSError)
 """What a store that is locked, gone or broken raises; a kill goes on without it."""
 
 NEXT_START = "no gateway is running, so nothing is served now"
-
-
-def gateway_of(project: Project) -> Envoy:
-    """The project's gateway, running or not."""
-    return Envoy(project.gateway, project.config.gateway.port, host=project.config.gateway.host)
 
 
 def clock_of(project: Project, store: Store) -> Clock:
@@ -206,9 +202,11 @@ def _standby(want: Desired) -> VersionNumber:
 
 
 def _recording(project: Project, store: Store, want: Desired, reason: str, actor: str) -> Callable[[], None]:
-    """What records the rollback. An abort is journalled now, so that a crash before the record is made good later."""
+    """What records the rollback. It is journalled now, so that a crash before the record is made good later."""
     now = clock_of(project, store).now()
     if want.release is None:
+        move = Homecoming(want.model.name, want.champion, _standby(want), actor, reason, now.isoformat())
+        Journal(project.run / "journal.jsonl").write(move)
 
         def roll_back() -> None:
             with store.begin() as tx:
@@ -228,14 +226,13 @@ def _recording(project: Project, store: Store, want: Desired, reason: str, actor
 def _abort(
     project: Project, store: Store, release: Release, reason: str, actor: str, now: datetime
 ) -> Callable[[], None]:
-    decision, state = by_hand(release.plan, release.state, "abort", full=False, reason=reason, actor=actor, now=now)
-    revision = release.stored.revision
-    move = Move(release.state.rollout, revision, decision_to_json(decision), state_to_json(state), None)
+    move = abort_of(release, reason, actor, now)
     Journal(project.run / "journal.jsonl").write(move)
+    decision, state = decision_from_json(move.decision), state_from_json(move.state)
 
     def abort() -> None:
         with store.begin() as tx:
-            record(tx, decision, state, revision=revision, digest=None, store_decision=True)
+            record(tx, decision, state, revision=move.revision, digest=None, store_decision=True)
 
     return abort
 

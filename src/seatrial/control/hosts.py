@@ -2,74 +2,170 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Iterable
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import cast
 
 from seatrial.control.project import Project
 from seatrial.control.render import VersionKey
-from seatrial.errors import Unavailable
+from seatrial.errors import SeatrialError, Unavailable
 from seatrial.gateway.routes import Endpoint
+from seatrial.ids import ModelName, VersionNumber
 from seatrial.registry.version import ModelVersion
-from seatrial.serving.process import HostProcess
+from seatrial.serving.process import HostProcess, host_info
 from seatrial.serving.spec import ArtifactFormat, HostSpec
 from seatrial.store.artifacts import ArtifactStore
 
+log = logging.getLogger("seatrial.control")
+
 READY_S = 60.0
+POLL_S = 0.05
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+"""Between restarts of a host that dies again and again: twice as long each time, until one lived for a minute."""
+
+STEADY_S = 60.0
+
+
+@dataclass(slots=True)
+class _Deaths:
+    pause: float
+    since: float
 
 
 class Hosts:
-    """One host process a version, also in front of foreign URLs: the host is the adapter that checks every answer."""
+    """One host process a version, also in front of foreign URLs: the host is the adapter that checks every answer.
+
+    Whoever changes what runs holds the controller's lock; waiting needs none.
+    """
 
     def __init__(self, project: Project, artifacts: ArtifactStore) -> None:
         self._project, self._artifacts = project, artifacts
         self._running: dict[VersionKey, HostProcess] = {}
+        self._unproven: set[VersionKey] = set()
+        self._held: Counter[VersionKey] = Counter()
+        self._deaths: dict[VersionKey, _Deaths] = {}
+        self._leaving: dict[VersionKey, threading.Thread] = {}
 
     def ensure(self, versions: Iterable[ModelVersion]) -> dict[VersionKey, Endpoint]:
-        """Start or adopt a host for each version; returns where all of them listen, ready or not."""
+        """Start or adopt a host for each version; returns where all of them listen, ready or not.
+
+        One that cannot be started (a changed artifact) is logged and left out: the others run all the same.
+        """
         for version in versions:
-            key = (version.model, version.number)
-            if key not in self._running or not self._running[key].alive():
-                self._running[key] = self._launch(version)
+            try:
+                self.bring_up(version)
+            except SeatrialError:
+                log.exception("the host of %s cannot be started", version.name)
         return self.endpoints()
 
-    def wait(self, keys: Iterable[VersionKey], timeout_s: float = READY_S) -> None:
-        """Until all of these answer. Raises Unavailable naming the first that does not."""
+    def bring_up(self, version: ModelVersion) -> VersionKey:
+        """Start or adopt the host of one version."""
+        key = (version.model, version.number)
+        if key not in self._running:
+            self._running[key] = self._launch(key, version)
+        return key
+
+    def wait(self, key: VersionKey, timeout_s: float = READY_S) -> None:
+        """Until this one gives answers. Raises Unavailable if it does not, or has ended."""
+        if not self._running[key].ready(timeout_s):
+            raise Unavailable(
+                "ST0830", f"the host of {key[0]} v{key[1]} did not become ready within {timeout_s:g} s.",
+                remedy=f"See `seatrial logs {key[0]}-{key[1]}`.",
+            )  # fmt: skip
+
+    def settle(self, timeout_s: float = READY_S) -> None:
+        """Until the newly started ones are up, or known not to come up; each is waited for only once.
+
+        A proxy is up when it listens: whether the foreign server behind it answers is not for this machine to say.
+        """
         deadline = time.monotonic() + timeout_s
-        for model, number in keys:
-            if not self._running[model, number].ready(max(0.0, deadline - time.monotonic())):
-                raise Unavailable(
-                    "ST0830", f"the host of {model} v{number} did not become ready within {timeout_s:g} s.",
-                    remedy=f"See `seatrial logs {model}-{number}`.",
-                )  # fmt: skip
+        waiting = asked = [*self._unproven]
+        while waiting := [key for key in waiting if not _has_come_up(self._running.get(key))]:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(POLL_S)
+        for model, number in waiting:
+            log.warning("the host of %s v%s is not up after %g s; it is routed all the same", model, number, timeout_s)
+        self._unproven.difference_update(asked)
+
+    @contextmanager
+    def held(self, key: VersionKey) -> Iterator[None]:
+        """Keep a host that nothing points to yet."""
+        self._held[key] += 1
+        try:
+            yield
+        finally:
+            self._held[key] -= 1
 
     def endpoints(self) -> dict[VersionKey, Endpoint]:
         """Where every known host listens, whether it answers now or not: Envoy finds out by itself."""
         return {key: Endpoint(host.spec.host, host.port) for key, host in self._running.items()}
 
+    def dead(self) -> list[str]:
+        """Names of hosts whose process is gone."""
+        return [f"{model} v{number}" for (model, number), host in [*self._running.items()] if not host.alive()]
+
     def revive(self) -> list[str]:
         """Restart hosts that died, on their ports, so that no route changes; returns their names."""
-        dead = [key for key, host in self._running.items() if not host.alive()]
-        for key in dead:
+        due = [key for key, host in self._running.items() if not host.alive() and self._is_due(key)]
+        for key in due:
             old = self._running[key]
             self._running[key] = HostProcess(replace(old.spec, port=old.port), old.directory)
             self._running[key].start()
-        return [f"{model} v{number}" for model, number in dead]
+        return [f"{model} v{number}" for model, number in due]
+
+    def _is_due(self, key: VersionKey) -> bool:
+        now = time.monotonic()
+        last = self._deaths.get(key)
+        if last is not None and now < last.since + last.pause:
+            return False
+        again = last is not None and now < last.since + last.pause + STEADY_S
+        pause = min(last.pause * 2, LONGEST_PAUSE_S) if again and last is not None else FIRST_PAUSE_S
+        self._deaths[key] = _Deaths(pause, now)
+        return True
 
     def keep_only(self, keys: Iterable[VersionKey]) -> None:
-        """Stop the hosts of versions that nothing points to any more."""
-        kept = set(keys)
+        """End the hosts of versions that nothing points to any more. They finish what they began; nobody waits here."""
+        kept = {*keys, *+self._held}
         for key in [key for key in self._running if key not in kept]:
-            self._running.pop(key).stop()
+            self._deaths.pop(key, None)
+            self._leave(key, self._running.pop(key).stop)
 
-    def stop(self) -> None:
-        self.keep_only(())
+    def sweep(self) -> None:
+        """End hosts of this project that an earlier controller left and nobody knows."""
+        known = {host.directory for host in self._running.values()}
+        for file in sorted((self._project.state / "hosts").glob("*/host.pid")):
+            if file.parent not in known:
+                spec = HostSpec.read(file.with_name("spec.json"))
+                key = (ModelName(spec.model), VersionNumber(int(spec.version)))
+                self._leave(key, HostProcess(spec, file.parent).stop)
 
-    def _launch(self, version: ModelVersion) -> HostProcess:
-        directory = self._project.host_directory(version.model, version.number)
-        process = HostProcess(self._spec(version), directory)
-        process.ensure()
+    def close(self) -> None:
+        """Wait for those that are ending. The others go on."""
+        for thread in self._leaving.values():
+            thread.join()
+        self._leaving.clear()
+
+    def _leave(self, key: VersionKey, stop: Callable[[], bool]) -> None:
+        thread = threading.Thread(target=stop, name=f"stop {key[0]} v{key[1]}")
+        self._leaving = {k: t for k, t in self._leaving.items() if t.is_alive()}
+        self._leaving[key] = thread
+        thread.start()
+
+    def _launch(self, key: VersionKey, version: ModelVersion) -> HostProcess:
+        if (leaving := self._leaving.pop(key, None)) is not None:
+            leaving.join()  # the new one must not be taken for the old one, nor the other way round
+        process = HostProcess(self._spec(version), self._project.host_directory(version.model, version.number))
+        if not process.adopt():
+            if version.serving.artifact is not None:
+                self._artifacts.verify(version.serving.artifact)
+            process.ensure()
+            self._unproven.add(key)
         return process
 
     def _spec(self, version: ModelVersion) -> HostSpec:
@@ -77,7 +173,6 @@ class Hosts:
         if serving.kind == "url":
             return HostSpec(model=version.model, version=str(version.number), kind="proxy", url=serving.url)
         assert serving.artifact is not None, "the registry refuses an artifact version without artifact"
-        self._artifacts.verify(serving.artifact)
         return HostSpec(
             model=version.model,
             version=str(version.number),
@@ -89,3 +184,10 @@ class Hosts:
             trust_pickle=serving.trust_pickle,
             trusted_types=serving.trusted_types,
         )
+
+
+def _has_come_up(host: HostProcess | None) -> bool:
+    if host is None or not host.alive():
+        return True  # there is nothing to wait for: it is gone, or will be started again
+    told = host_info(host.spec.host, host.port)
+    return told is not None and told.get("pid") == host.pid and (bool(told.get("ready")) or host.spec.kind == "proxy")

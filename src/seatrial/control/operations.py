@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from seatrial.control import catalog
 from seatrial.control.clock import Clock, StoredClock, WallClock, aware
-from seatrial.control.controller import Controller
+from seatrial.control.controller import STORE_DOWN, Controller
+from seatrial.control.journal import Entry, Homecoming
+from seatrial.control.moves import abort_of, move_of
 from seatrial.control.project import Project
 from seatrial.control.recorder import record
-from seatrial.control.render import Release, active_release, desired
-from seatrial.control.states import state_from_json, state_to_json
+from seatrial.control.render import active_release
+from seatrial.control.states import state_to_json
 from seatrial.control.switched import Switched
-from seatrial.errors import Conflict, NotFound, Unavailable, UsageError
+from seatrial.errors import Conflict, NotFound, SeatrialError, Unavailable, UsageError
 from seatrial.events.outcomes import Outcome, OutcomeLog
 from seatrial.gateway.kill import KillLatch, KillMode, remove_latch, write_latch
 from seatrial.ids import ModelName, RolloutId, VersionNumber
@@ -29,7 +32,7 @@ from seatrial.rollout.verdicts import Decision
 from seatrial.store import releases
 from seatrial.store.canonical import canonical
 from seatrial.store.db import Store, Transaction
-from seatrial.store.plans import check_plan, plan_from_json, plan_to_json
+from seatrial.store.plans import check_plan, plan_to_json
 
 
 class Operations:
@@ -49,12 +52,13 @@ class Operations:
         """Make what already serves at ``url`` the first champion. ``Conflict`` if the model has one."""
         now = self.clock.now()
         with self.store.begin() as tx:
-            self._create(tx, Model(ModelName(model), owner, purpose, unit_header), actor, now)
+            self._create_if_new(tx, Model(ModelName(model), owner, purpose, unit_header), actor, now)
             version = tx.models.register_version(
                 model, Serving(kind="url", url=url), None, actor=actor, now=now, source="adopted"
             )
             adopted = releases.adopt_champion(tx.models, model, version.number, actor=actor, now=now)
         if self.controller is not None:
+            self.controller.bring_up(adopted)
             self.controller.reconcile()
         return adopted
 
@@ -71,12 +75,12 @@ class Operations:
         """Add a version with its lineage; the first version of a name makes the model."""
         now = self.clock.now()
         with self.store.begin() as tx:
-            if all(known.name != model for known in tx.models.list_models()):
-                self._create(tx, Model(ModelName(model), unit_header=unit_header), actor, now)
+            self._create_if_new(tx, Model(ModelName(model), unit_header=unit_header), actor, now)
             return tx.models.register_version(model, serving, lineage, actor=actor, now=now, tags=tags)
 
-    def _create(self, tx: Transaction, model: Model, actor: str, now: datetime) -> None:
-        tx.models.create_model(model, actor=actor, now=now)
+    def _create_if_new(self, tx: Transaction, model: Model, actor: str, now: datetime) -> None:
+        if all(known.name != model.name for known in tx.models.list_models()):
+            tx.models.create_model(model, actor=actor, now=now)
 
     # ── rollouts ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -88,15 +92,13 @@ class Operations:
         """
         controller = self._running()
         check_plan(plan)
-        with controller.lock:
+        with self.store.read() as tx:
+            self._can_start(tx, model, version, plan)
+            candidate = tx.models.get_version(model, version)
+        with controller.candidate_up(candidate), controller.lock:
             now = self.clock.now()
-            with self.store.read() as tx:
-                champion = self._can_start(tx, model, version, plan)
-                versions = [tx.models.get_version(*key) for want in desired(tx) for key in want.versions()]
-                versions.append(tx.models.get_version(model, version))
-            controller.hosts.ensure(versions)
-            controller.hosts.wait([(ModelName(model), VersionNumber(version))])
             with self.store.begin() as tx:
+                champion = self._can_start(tx, model, version, plan)  # again: the host took its time
                 rollout = tx.rollouts.next_id()
                 decision, state = start(
                     plan, rollout, ModelName(model), champion, VersionNumber(version),
@@ -143,14 +145,17 @@ class Operations:
         controller = self._running()
         with controller.lock:
             with self.store.read() as tx:
-                stored = tx.rollouts.get(rollout)
-            state = state_from_json(stored.state)
-            plan = plan_from_json(_json(stored.plan))
-            decision, after = by_hand(plan, state, verb, full=full, reason=reason, actor=actor, now=self.clock.now())
+                release = catalog.load(tx.rollouts.get(rollout))
+            decision, after = by_hand(
+                release.plan, release.state, verb, full=full, reason=reason, actor=actor, now=self.clock.now()
+            )
             if verb == "abort":
-                controller.route_without(Release(stored, plan, state))
-            with self.store.begin() as tx:
-                record(tx, decision, after, revision=stored.revision, digest=None, store_decision=True)
+                controller.protect(move_of(release, decision, after))
+                controller.finish()
+            else:
+                with self.store.begin() as tx:
+                    revision = release.stored.revision
+                    record(tx, decision, after, revision=revision, digest=None, store_decision=True)
             controller.reconcile()
         return decision
 
@@ -168,21 +173,18 @@ class Operations:
                 tx.models.get_model(model)
                 release = active_release(tx, model)
                 pointers = tx.models.pointers(model)
+            now = self.clock.now()
+            move: Entry
             if release is not None:
-                controller.route_without(release)
-                took = _ms_since(began)
-                self.by_hand(release.state.rollout, "abort", reason=reason or "rollback", actor=actor)
                 home = release.state.champion
+                move = abort_of(release, reason or "rollback", actor, now)
             else:
                 home = self._standby(model, pointers.get("previous"))
-                controller.route_home(model, home)
-                took = _ms_since(began)
-                with self.store.begin() as tx:
-                    champion = pointers["champion"]
-                    releases.roll_back(
-                        tx.models, model, expected_champion=champion, actor=actor, now=self.clock.now(), reason=reason
-                    )
-                controller.reconcile()
+                move = Homecoming(model, pointers["champion"], home, actor, reason, now.isoformat())
+            controller.protect(move)
+            took = _ms_since(began)
+            controller.finish()
+            controller.reconcile()
         return self._switched(model, f"v{home}", took, "rolled back")
 
     def _standby(self, model: str, previous: VersionNumber | None) -> VersionNumber:
@@ -199,15 +201,22 @@ class Operations:
             raise UsageError("ST0318", f"kill of '{model}' without a reason.", remedy="Say why: --reason '...'.")
         controller = self._running()
         began = time.perf_counter()
+        with suppress(*STORE_DOWN), self.store.read() as tx:
+            tx.models.get_model(model)  # a misspelt kill must not look like one that worked
+        write_latch(self.project.kill_latches, KillLatch(model, mode, actor, reason, datetime.now(UTC)))
         with controller.lock:
-            with self.store.read() as tx:
-                tx.models.get_model(model)
-            write_latch(self.project.kill_latches, KillLatch(model, mode, actor, reason, datetime.now(UTC)))
-            controller.reroute()
+            try:
+                controller.reroute_killed()
+            except SeatrialError as error:
+                raise Unavailable(
+                    "ST0820",
+                    f"model '{model}': the kill latch is written, but the gateway was not switched: {error.message}",
+                    remedy="It is tried again until it is; `seatrial down` stops all traffic now.",
+                ) from error
             took = _ms_since(began)
-            with self.store.begin() as tx:
-                tx.audit.append(actor, "model.kill", model, {"mode": mode, "reason": reason}, self.clock.now())
-            self._abort_active(model, f"kill switch: {reason}", actor)
+            with suppress(*STORE_DOWN):  # the loop records it as soon as the store answers
+                controller.heed_kills()
+                controller.reconcile()
         return self._switched(model, mode, took, "killed")
 
     def revive(self, model: str, *, reason: str, actor: str) -> Switched:
@@ -222,12 +231,6 @@ class Operations:
             with self.store.begin() as tx:
                 tx.audit.append(actor, "model.revive", model, detail, self.clock.now())
         return self._switched(model, "champion", took, "revived")
-
-    def _abort_active(self, model: str, reason: str, actor: str) -> None:
-        with self.store.read() as tx:
-            release = active_release(tx, model)
-        if release is not None:
-            self.by_hand(release.state.rollout, "abort", reason=reason, actor=actor)
 
     def split(self, model: str) -> dict[str, float]:
         """Share of traffic by version, as Envoy has it in use now."""
@@ -285,8 +288,3 @@ class Operations:
 
 def _ms_since(began: float) -> float:
     return (time.perf_counter() - began) * 1000
-
-
-def _json(text: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(text)
-    return document

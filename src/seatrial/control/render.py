@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from seatrial.control.journal import Entry, Homecoming, Move
 from seatrial.control.project import Config
 from seatrial.control.states import state_from_json
 from seatrial.gateway.routes import Backend, Endpoint, ModelRoute, RouteTable
@@ -63,6 +64,28 @@ def desired(tx: Transaction) -> list[Desired]:
     return wanted
 
 
+def moved(wanted: list[Desired], moves: Sequence[Entry]) -> list[Desired]:
+    """The desired state with the protective moves that are not recorded yet: they are in force all the same."""
+    for move in moves:
+        wanted = [_moved(want, move) for want in wanted]
+    return wanted
+
+
+def _moved(want: Desired, move: Entry) -> Desired:
+    if isinstance(move, Homecoming):
+        pending = (want.model.name, want.champion, want.previous) == (move.model, move.champion, move.home)
+        return replace(want, champion=VersionNumber(move.home), previous=None) if pending else want
+    if want.release is None or not is_pending(move, want.release.stored):
+        return want
+    state = state_from_json(move.state)
+    return replace(want, release=None if state.over else replace(want.release, state=state))
+
+
+def is_pending(move: Move, stored: StoredRollout) -> bool:
+    """Whether a journalled move is still to be recorded."""
+    return (move.rollout, move.revision) == (stored.id, stored.revision) and stored.active
+
+
 def route_table(
     wanted: list[Desired], endpoints: Mapping[VersionKey, Endpoint], config: Config, *, generation: int
 ) -> RouteTable:
@@ -99,8 +122,8 @@ def _route(want: Desired, endpoints: Mapping[VersionKey, Endpoint]) -> ModelRout
         champion=champion,
         canary=canary if phase.weight else None,
         shadow=shadow if phase.mirrored else None,
-        canary_weight=phase.weight,
-        mirrored=phase.mirrored,
+        canary_weight=phase.weight if canary else 0,  # without a host nobody is sent there; the sample ratio will tell
+        mirrored=phase.mirrored if shadow else 0,
         rollout=state.rollout,
         phase=phase.number,
         fallback=fallback,

@@ -46,3 +46,7 @@ class Watch:
             capture=capture,
         )
         return take_look(self.plan, state, evidence, signals)
+
+    def close(self) -> None:
+        """Free what the evidence was summed up in."""
+        self._builder.close()

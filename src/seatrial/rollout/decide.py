@@ -190,7 +190,9 @@ def advance(case: Case) -> Finding | None:
     """All guardrails pass: the next step, or everyone."""
     if case.last:
         return Finding("promote", "every guardrail excludes a loss beyond its margin")
-    return Finding("advance", f"every guardrail excludes a loss of {case.stage.tolerance:g} margins")
+    factor = case.stage.tolerance
+    excluded = "beyond its margin" if factor == 1 else f"of {factor:g} margins"
+    return Finding("advance", f"every guardrail excludes a loss {excluded}")
 
 
 RULES: tuple[Rule, ...] = (
