@@ -56,7 +56,7 @@ class Decisions:
             raise IntegrityError(
                 "ST0670",
                 f"rollout {rollout}: decision {seq} ({stored.action}) is stored with another {' and '.join(changed)}.",
-                remedy="The same evidence must give the same decision: keep both, and look at what else wrote to the store.",
+                remedy="The same evidence gives the same decision: keep both, and see what else wrote to the store.",
             )
         return stored is None
 
