@@ -157,6 +157,8 @@ class Live:
 
     def start(self) -> None:
         """A new controller; whatever one there was is thrown away as a crash would leave it."""
+        if hasattr(self, "controller"):
+            self.controller.hosts.close()  # a dead process has no threads that go on
         self.controller = Controller(self.project, self.store)
         self.operations = Operations(self.project, self.store, self.controller)
         self.controller.start()
