@@ -98,7 +98,7 @@ class Collector:
                     "ST0826", f"the capture log does not catch up with Envoy's counters: {missing} requests missing.",
                     remedy="Look at `seatrial logs gateway`; a full disk is the commonest cause.",
                 )  # fmt: skip
-            time.sleep(0.02)
+            time.sleep(0.005)
 
     def captured(self, rollout: str) -> dict[tuple[int, Arm], Captured]:
         """Logged and counted requests of a rollout per (phase, arm).
