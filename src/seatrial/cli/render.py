@@ -132,7 +132,8 @@ def verdict_line(v: Document) -> str:
     if v["lower"] is not None and v["upper"] is not None:
         measured.append(f"[{amount(v, v['lower'])}, {amount(v, v['upper'])}]")
     good, bad = ("above", "below") if v["better"] == "increase" else ("below", "above")
-    measured.append(f"proven {bad} {_bound(v)}" if v["verdict"] == "fail" else f"must stay {good} {_bound(v)}")
+    failed = v["crossed"] is not None
+    measured.append(f"proven {bad} {amount(v, v['crossed'])}" if failed else f"must stay {good} {_bound(v)}")
     what = "units" if v["method"].startswith("exact") else "exposures"
     n = f"n {v['countCandidate']:,} {candidate} / {v['countChampion']:,} champion {what}"
     return f"{VERDICT[v['verdict']]} {' '.join(measured)} · {n} · look {v['look']:,} · {v['verdict']}"

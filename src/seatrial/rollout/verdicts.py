@@ -34,9 +34,9 @@ class MetricVerdict:
 
     ``estimate``, ``lower`` and ``upper`` are the candidate minus the champion in the metric's own direction of
     measurement: relative (0.02 = 2% higher) or absolute, by ``scale``. ``lower`` and ``upper`` are one-sided bounds
-    that hold at every look at once (alpha of promotion). ``bound`` is what the interval must exclude now; of a *fail*
-    it is the line that was crossed. ``arms`` says which comparison this is. ``count_*`` are mature exposures (units for
-    exact methods), ``units_*`` units. ``needs`` says what is missing.
+    that hold at every look at once (alpha of promotion). ``bound`` is what the interval must exclude to pass now;
+    ``crossed``, of a *fail*, the line it was proven to be beyond. ``arms`` says which comparison this is. ``count_*``
+    are mature exposures (units for exact methods), ``units_*`` units. ``needs`` says what is missing.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
@@ -51,6 +51,7 @@ class MetricVerdict:
     better: Literal["increase", "decrease"]
     bound: float
     margin: float
+    crossed: float | None = None
     estimate: float | None = None
     lower: float | None = None
     upper: float | None = None
