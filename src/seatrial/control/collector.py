@@ -89,7 +89,8 @@ class Collector:
             before = self._read_counters()
             self.collect(scope, watermark, captured_at)
             missing = self._missing(before, scope.rollouts)
-            steady = steady + 1 if not missing and before == self._read_counters() else 0
+            done = not missing and before == self._read_counters() and not self._envoy.copies_in_flight()
+            steady = steady + 1 if done else 0
             if steady >= 2 and before is not None:
                 self._low = before
                 return
@@ -98,7 +99,7 @@ class Collector:
                     "ST0826", f"the capture log does not catch up with Envoy's counters: {missing} requests missing.",
                     remedy="Look at `seatrial logs gateway`; a full disk is the commonest cause.",
                 )  # fmt: skip
-            time.sleep(0.005)
+            time.sleep(0.01)
 
     def captured(self, rollout: str) -> dict[tuple[int, Arm], Captured]:
         """Logged and counted requests of a rollout per (phase, arm).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from seatrial.control.project import Project
 from seatrial.gateway.envoy import Envoy
 
-FLUSH_MS = {"wall": 200, "replay": 10}
+FLUSH_MS = {"wall": 200, "replay": 50}
 """How long Envoy may keep log lines to itself. A replay waits for every line, so it asks for them sooner."""
 
 

@@ -175,6 +175,11 @@ class Envoy:
             counts[key] = counts.get(key, 0) + value
         return counts
 
+    def copies_in_flight(self) -> int:
+        """Copies a shadow is still answering: their lines are in neither the counters nor the log yet."""
+        active = self.admin.stats(r"^cluster\..*--(shadow|tap)--.*\.upstream_rq_active$")
+        return sum(int(value) for value in active.values())
+
     def reopen_logs(self) -> None:
         """Let Envoy open its log files anew; after a rename this starts new ones, and no line is lost."""
         self.admin.post("/reopen_logs")
