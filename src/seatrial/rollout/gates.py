@@ -23,7 +23,7 @@ MIN_UNITS_PROPORTION = 100
 MIN_UNITS_CONTINUOUS = 200
 MIN_EXPECTED_EVENTS = 50
 MAX_BUCKET_SHARE = 0.10
-"""Start of the asymptotic part; below it the joined boundary is not valid (measured: docs/statistics.md)."""
+"""Start of the asymptotic part; below it the joined boundary is not valid (why: docs/statistics.md)."""
 
 
 def judge(plan: Plan, stage: Stage, last: bool, state: RolloutState, evidence: Evidence) -> Judgement:
