@@ -17,10 +17,10 @@ demo: $(STAMP)
 	@$(BIN)/seatrial demo
 
 test: $(STAMP) lint
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-slow: $(STAMP)
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 test-full: test test-slow
 

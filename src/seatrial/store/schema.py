@@ -64,6 +64,7 @@ models: Final = Table(
     Column("unit_header", Text, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("created_by", Text, nullable=False),
+    Column("contract", Text, nullable=False, server_default="{}"),
 )
 
 versions: Final = Table(
@@ -193,4 +194,40 @@ leases: Final = Table(
     Column("holder", Text),
     Column("fence", Integer, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
+)
+
+# Tokens are kept as digests: whoever reads the store cannot act in somebody's name.
+people: Final = Table(
+    "people",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("token_digest", Text, nullable=False, unique=True),
+    Column("created_at", UtcTime, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", UtcTime),
+)
+
+alerts: Final = Table(
+    "alerts",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+# One row an alert and target, so that one receiver that is down keeps nothing from the others.
+deliveries: Final = Table(
+    "deliveries",
+    metadata,
+    Column("alert", Integer, ForeignKey("alerts.seq"), primary_key=True),
+    Column("target", Text, primary_key=True),
+    Column("state", Text, nullable=False, index=True),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", UtcTime, nullable=False),
+    Column("last_error", Text, nullable=False),
 )
