@@ -1,6 +1,7 @@
 """Talking to seatrial from a service: ask a model through the gateway, and say later what became of it.
 
-Standard library only, so that it can be imported anywhere.
+Standard library only, so that it can be imported anywhere. Here everything is answered before it returns, and what
+fails raises; ``seatrial.sender`` sends outcomes in the background.
 """
 
 from __future__ import annotations
@@ -8,16 +9,32 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 DEFAULT_API = "http://127.0.0.1:8700"
 DEFAULT_GATEWAY = "http://127.0.0.1:8710"
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+"""Between attempts to deliver outcomes: twice as long each time, with jitter."""
+
+BUSY = frozenset({429, 502, 503, 504})
+"""Answers that say: not now."""
+
+
+class OutcomesRefused(RuntimeError):
+    """The API did not take the outcomes, and would not if they came again; the text says why."""
+
+
+class _Busy(OSError):
+    """The API answers, and has no time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +62,12 @@ class Answer:
 
 
 class Client:
-    """Keeps one connection per thread. Raises OSError when nobody listens.
+    """Keeps one connection per thread. Raises OSError when nobody listens, or nobody answers in time.
 
-    ``token`` is only needed for :meth:`log_outcomes`; inside a project directory it is found by itself.
+    ``timeout_s`` is that of connecting, and of each wait for an answer. ``retry_s``: for how long outcomes are sent
+    again when they cannot be delivered; that is harmless, for the same outcome twice counts once. A prediction is only
+    sent again when a kept connection turned out to be closed. ``token`` is only needed for :meth:`log_outcomes` and
+    :meth:`call`; inside a project directory it is found by itself.
     """
 
     def __init__(
@@ -57,12 +77,13 @@ class Client:
         *,
         token: str | None = None,
         timeout_s: float = 10.0,
+        retry_s: float = 5.0,
         unit_header: str = "x-unit-id",
     ) -> None:
         self.gateway = gateway or os.environ.get("SEATRIAL_GATEWAY", DEFAULT_GATEWAY)
         self.api = api or os.environ.get("SEATRIAL_API", DEFAULT_API)
         self.unit_header = unit_header
-        self._token, self._timeout = token, timeout_s
+        self._token, self._timeout, self._retry_s = token, timeout_s, retry_s
         self._local = threading.local()
 
     def predict(
@@ -75,10 +96,10 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Ask a model. ``unit`` is who the request is about: the same unit always meets the same version."""
-        sent = {"content-type": "application/json", **(headers or {})}
+        sent: dict[str, str | bytes] = {"content-type": "application/json", **(headers or {})}
         if unit is not None:
-            sent[self.unit_header] = unit
-        response, data = self._request(self.gateway, "POST", f"/models/{model}{path}", json.dumps(body), sent)
+            sent[self.unit_header] = unit.encode("utf-8", "surrogateescape")
+        response, data = self._request(self.gateway, "POST", f"/models/{quote(model)}{path}", json.dumps(body), sent)
         stamp = {name: response.getheader(f"x-seatrial-{name}") or "" for name in ("id", "version", "arm", "level")}
         return Answer(status=response.status, body=_parsed(data), **stamp)
 
@@ -89,13 +110,30 @@ class Client:
         self.log_outcomes([outcome(model, key, name, value, time=time, revision=revision)])
 
     def log_outcomes(self, outcomes: Sequence[Mapping[str, Any]]) -> int:
-        """Several at once; returns how many were accepted. Raises RuntimeError with the reason otherwise."""
+        """Several at once, all or none; returns how many were accepted: these are on disk.
+
+        Sends again, for ``retry_s`` seconds, what could not be delivered or whose answer was lost. Raises
+        OutcomesRefused with the reason, or OSError when they could not be delivered.
+        """
         body = "".join(json.dumps(item) + "\n" for item in outcomes)
+        deadline, pause = time.monotonic() + self._retry_s, FIRST_PAUSE_S
+        while True:
+            try:
+                return self._deliver(body)
+            except OSError as error:
+                if time.monotonic() + pause > deadline:
+                    raise OSError(f"outcomes could not be delivered to {self.api}: {error!r}") from error
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _deliver(self, body: str) -> int:
         headers = {"content-type": "application/x-ndjson", "authorization": f"Bearer {self._find_token()}"}
         response, data = self._request(self.api, "POST", "/v1/outcomes", body, headers)
         reply = _parsed(data)
+        if response.status in BUSY:
+            raise _Busy(f"{response.status}: {_reason(reply)}")
         if response.status != http.client.OK:
-            raise RuntimeError(f"outcomes were not accepted ({response.status}): {reply}")
+            raise OutcomesRefused(f"outcomes were not accepted ({response.status}): {_reason(reply)}")
         return int(reply["accepted"])
 
     def call(self, method: str, path: str, body: object | None = None) -> Any:
@@ -105,7 +143,7 @@ class Client:
         response, data = self._request(self.api, method, path, text, headers)
         reply = _parsed(data)
         if response.status >= http.client.BAD_REQUEST:
-            raise RuntimeError(reply.get("message", reply) if isinstance(reply, dict) else reply)
+            raise RuntimeError(_reason(reply))
         return reply
 
     def close(self) -> None:
@@ -115,23 +153,22 @@ class Client:
         self._local.connections = {}
 
     def _request(
-        self, base: str, method: str, path: str, body: str, headers: Mapping[str, str]
+        self, base: str, method: str, path: str, body: str, headers: Mapping[str, str | bytes]
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        for attempt in (1, 2):
-            connection = self._connection(base)
-            try:
-                connection.request(method, path, body.encode(), dict(headers))
-                response = connection.getresponse()
-                return response, response.read()
-            except (http.client.RemoteDisconnected, http.client.CannotSendRequest, ConnectionError):
-                # A kept connection may have been closed by the other side in the meantime: once more on a new one.
-                connection.close()
-                if attempt == 2:
-                    raise
-        raise AssertionError("unreachable")
+        connection = self._connection(base)
+        kept = connection.sock is not None
+        try:
+            return _exchange(connection, method, path, body.encode(), headers)
+        except ConnectionError:
+            if not kept:
+                raise
+        # A kept connection may have been closed by the other side in the meantime: once more on a new one.
+        return _exchange(connection, method, path, body.encode(), headers)
 
     def _connection(self, base: str) -> http.client.HTTPConnection:
-        connections = self._local.__dict__.setdefault("connections", {})
+        if getattr(self._local, "pid", None) != os.getpid():
+            self._local.pid, self._local.connections = os.getpid(), {}  # a parent's connections are not its child's
+        connections = self._local.connections
         if base not in connections:
             parts = urlsplit(base)
             kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -148,19 +185,35 @@ class Client:
 def outcome(
     model: str, key: str, name: str, value: float, *, time: datetime | None = None, revision: int = 0
 ) -> dict[str, Any]:
-    """One outcome as the API takes it. ``time``: when it became true (now by default)."""
-    moment = (time or datetime.now(UTC)).astimezone(UTC).isoformat()
-    return {"model": model, "key": key, "name": name, "value": value, "time": moment, "revision": revision}
+    """One outcome as the API takes it. ``time``: when it became true, with its offset (now by default)."""
+    moment = time or datetime.now(UTC)
+    if moment.tzinfo is None:
+        raise ValueError(f"outcome {name!r} of {key!r}: the time {moment.isoformat()} has no offset")
+    moment = moment.astimezone(UTC)
+    return {
+        "model": model, "key": key, "name": name, "value": float(value), "time": moment.isoformat(),
+        "revision": revision,
+    }  # fmt: skip
 
 
-_shared: dict[int, Client] = {}
-
-
-def log_outcome(
-    model: str, key: str, name: str, value: float, *, time: datetime | None = None, revision: int = 0
-) -> None:
-    """``Client().log_outcome`` on a client that this process shares."""
-    _shared.setdefault(os.getpid(), Client()).log_outcome(model, key, name, value, time=time, revision=revision)
+def _exchange(
+    connection: http.client.HTTPConnection, method: str, path: str, body: bytes, headers: Mapping[str, str | bytes]
+) -> tuple[http.client.HTTPResponse, bytes]:
+    """One request and its answer. After a failure the connection is closed, so the next request opens it anew."""
+    try:
+        try:
+            connection.request(method, path, body, dict(headers))
+        except (BrokenPipeError, ConnectionResetError):
+            if connection.sock is None:
+                raise
+            # Whoever refuses a long body answers while it is still being sent, and closes.
+        response = connection.getresponse()
+        return response, response.read()
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+            raise OSError(f"{connection.host}:{connection.port} broke off its answer: {error!r}") from error
+        raise
 
 
 def _project_token() -> str:
@@ -170,6 +223,10 @@ def _project_token() -> str:
         if path.is_file():
             return path.read_text(encoding="utf-8").strip()
     raise RuntimeError("no token: set SEATRIAL_TOKEN, or run inside the project (its token is .seatrial/run/token)")
+
+
+def _reason(reply: Any) -> str:
+    return str(reply.get("message", reply)) if isinstance(reply, dict) else str(reply)
 
 
 def _parsed(data: bytes) -> Any:

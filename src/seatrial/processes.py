@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 POLL_S = 0.005
+KILL_S = 5.0
 
 _children: set[int] = set()  # ours must be waited for, or they stay as zombies
 
@@ -62,6 +63,14 @@ def stop(pid: int, since: str, *, grace_s: float, group: bool = False) -> bool:
     return True
 
 
+def kill(pid: int, since: str, *, group: bool = False) -> None:
+    """End a process that hangs: also one that is stopped, which would never read a request to end."""
+    if running(pid, since):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            (os.killpg if group else os.kill)(pid, signal.SIGKILL)
+        _gone_within(pid, since, KILL_S)
+
+
 def _gone_within(pid: int, since: str, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while running(pid, since):
@@ -73,11 +82,26 @@ def _gone_within(pid: int, since: str, seconds: float) -> bool:
 
 def free_port(host: str = "127.0.0.1", *, wanted: int = 0) -> int:
     """A port nobody listens on now: the wanted one if it is free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, wanted))
-        except OSError:
-            probe.bind((host, 0))
+    if wanted and is_free(host, wanted):
+        return wanted
+    with _probe(host) as probe:
+        probe.bind((host, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether this process could listen there now."""
+    with _probe(host) as probe:
+        try:
+            probe.bind((host, port))
+            probe.listen()
+        except OSError:
+            return False
+        return True
+
+
+def _probe(host: str) -> socket.socket:
+    probe = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return probe

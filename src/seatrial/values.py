@@ -10,7 +10,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Literal, Self
 
+_BYTES = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def to_camel(name: str) -> str:
+    """The name of a field as it is written in YAML and JSON.
+
+    >>> to_camel("min_units")
+    'minUnits'
+    """
+    head, *tail = name.split("_")
+    return head + "".join(part.capitalize() for part in tail)
 
 
 class _Text:
@@ -67,6 +78,29 @@ class Duration(_Text):
     @property
     def delta(self) -> timedelta:
         return timedelta(seconds=self.seconds)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Size(_Text):
+    """A number of bytes.
+
+    >>> Size.parse("1.5MiB").bytes
+    1572864
+    """
+
+    pattern_help: ClassVar[str] = "a size such as 512KiB, 64MiB or 2GiB"
+    bytes: int
+    text: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(KiB|MiB|GiB)", text.strip())
+        if match is None or float(match[1]) <= 0:
+            raise ValueError(f"{text!r} is not {cls.pattern_help}")
+        return cls(round(float(match[1]) * _BYTES[match[2]]), text.strip())
+
+    def __str__(self) -> str:
+        return self.text or f"{self.bytes / _BYTES['KiB']:g}KiB"
 
 
 @dataclass(frozen=True, slots=True, order=True)

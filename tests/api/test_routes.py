@@ -51,7 +51,7 @@ def test_a_rollout_from_start_to_abort(api: Any) -> None:
 
 def test_an_actor_that_is_no_name_is_not_believed(api: Any, rollout: str) -> None:
     decision = api.post(f"/v1/rollouts/{rollout}/pause", headers={"x-seatrial-actor": "a b\x7f"}).json()
-    assert decision["actor"] == "api"
+    assert decision["actor"] == "local"
 
 
 def test_a_switch_answers_what_was_measured(api: Any) -> None:
@@ -197,10 +197,3 @@ def test_one_bad_line_keeps_nothing(api: Any) -> None:
     assert "line 2" in answer.json()["message"]
     assert not (api.project.outcomes / "outcomes.jsonl").exists()
     assert _send(api, _lines({k: v for k, v in OUTCOME.items() if k != "model"}), model="fraud").status_code == 200
-
-
-def test_a_body_without_end_is_refused(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from seatrial.api import outcomes
-
-    monkeypatch.setattr(outcomes, "MAX_BODY", 100)
-    assert _send(api, _lines(*[OUTCOME] * 10)).json()["code"] == "ST0848"

@@ -28,7 +28,7 @@ def test_init_writes_a_plan_that_can_be_honoured_and_says_what_is_next(run: Any,
     assert said.json["config"]["project"] == "shop"
     other = run("init", root / "other")
     assert "seatrial --project" in other.out
-    assert other.out.count("\n  seatrial") == 3
+    assert other.out.count("\n  seatrial") == 4
 
 
 def test_init_overwrites_nothing(run: Any, root: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from seatrial.control.collector import Collector
 from seatrial.control.controller import Controller
+from seatrial.control.looks import Looks
 from seatrial.events import parts
-from seatrial.events.parts import Progress
+from seatrial.events.log import Progress
 from seatrial.store.plans import parse_plan
 
 pytestmark = pytest.mark.live
@@ -97,7 +98,7 @@ def test_restarts_change_no_decision_and_no_evidence(make: Any, monkeypatch: pyt
             crash(Controller, "take_looks")
             advance_with_a_crash(half)
         if n == 3:  # between two looks, right after one was recorded
-            crash(Controller, "_act", after=True)
+            crash(Looks, "act", after=True)
             advance_with_a_crash(half)
         if n == 4:  # everything of one log is collected, nothing of the other
             crash(Collector, "_missing")

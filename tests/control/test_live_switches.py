@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from seatrial.control import emergency
-from seatrial.control.controller import Controller
+from seatrial.control.ledger import Ledger
 from seatrial.errors import Conflict, UsageError
 from seatrial.gateway.kill import KillLatch, write_latch
 from seatrial.store.db import Store
@@ -124,7 +124,7 @@ def test_by_hand_too_what_is_routed_stays_routed(make: Any, monkeypatch: pytest.
         assert live.decisions(rollout)[-1].actor == "ann"
     else:
         live.operations.by_hand(rollout, "promote", full=True, reason="agreed", actor="ann")
-        crash_once(monkeypatch, "_record_homecoming")
+        crash_once(monkeypatch, "record_homecoming")
         with pytest.raises(RuntimeError, match="crash"):
             live.operations.rollback("fraud", reason="wrong", actor="ann")
         assert live.pointers()["champion"] == 2, "not recorded"
@@ -195,17 +195,17 @@ def test_a_kill_does_not_wait_for_a_candidate_that_is_slow_to_come_up(make: Any)
 
 
 def break_record_once(monkeypatch: pytest.MonkeyPatch, action: str) -> None:
-    crash_once(monkeypatch, "_record", lambda move: f'"action":"{action}"' in move.decision)
+    crash_once(monkeypatch, "record", lambda move: f'"action":"{action}"' in move.decision)
 
 
 def crash_once(monkeypatch: pytest.MonkeyPatch, name: str, when: Any = lambda *given: True) -> None:
     """The method raises where it would have acted, once."""
-    real, left = getattr(Controller, name), [1]
+    real, left = getattr(Ledger, name), [1]
 
-    def broken(self: Controller, move: Any, *given: Any, **named: Any) -> Any:
+    def broken(self: Ledger, move: Any, *given: Any, **named: Any) -> Any:
         if left and when(move):
             left.clear()
             raise RuntimeError("crash")
         return real(self, move, *given, **named)
 
-    monkeypatch.setattr(Controller, name, broken)
+    monkeypatch.setattr(Ledger, name, broken)

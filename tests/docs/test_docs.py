@@ -21,9 +21,10 @@ from seatrial.errors import Exit
 from seatrial.events.schema import event_schema
 from seatrial.registry.lineage import missing
 from seatrial.rollout.decide import RULES
-from seatrial.rollout.plan import Analysis, Kind, Metric, Plan, Step, to_camel
+from seatrial.rollout.plan import Analysis, Kind, Metric, Plan, Step
 from seatrial.rollout.verdicts import VERDICT_OF, Action, Verdict
 from seatrial.store.plans import check_plan, parse_plan
+from seatrial.values import to_camel
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(

@@ -1,4 +1,4 @@
-"""Reading a growing, rotated log to the last byte, once."""
+"""Parts: which count, and that converting again counts nothing twice."""
 
 import os
 import shutil
@@ -7,14 +7,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from seatrial.events.log import LogReader, Progress
 from seatrial.events.parts import (
-    LogReader,
-    Position,
-    Progress,
+    Extent,
+    covers,
     fit,
     ingest,
     list_parts,
     model_directory,
+    models_in,
     part_of,
     read_parts,
     write_part,
@@ -28,11 +29,8 @@ def append(path, text):
         handle.write(text)
 
 
-def drain(reader, limit=1 << 20):
-    found = []
-    while (piece := reader.read(limit)) is not None:
-        found.append(piece)
-    return found
+def ends(directory):
+    return [extent.end for part in list_parts(directory) for extent in part.extents]
 
 
 @pytest.fixture
@@ -40,86 +38,14 @@ def log(tmp_path):
     return tmp_path / "live.jsonl"
 
 
-def test_only_complete_lines_are_read(log):
-    reader = LogReader(log)
-    assert reader.read() is None
-    append(log, "one\ntw")
-    first = reader.read()
-    assert (first.data, first.start, first.end, first.source) == (b"one\n", 0, 4, "live")
-    assert reader.read() is None
-    append(log, "o\n")
-    assert reader.read().data == b"two\n"
-
-
-def test_a_log_is_read_in_slices_of_whole_lines(log):
-    append(log, "".join(f"line {n}\n" for n in range(100)) + "x" * 500 + "\n")
-    pieces = drain(LogReader(log), limit=64)
-    assert b"".join(piece.data for piece in pieces) == log.read_bytes()
-    assert all(piece.data.endswith(b"\n") for piece in pieces)
-    assert [p.end for p in pieces[:-1]] == [p.start for p in pieces[1:]]
-
-
-def test_a_rotated_log_is_drained_and_then_the_new_one_read(log, tmp_path):
-    append(log, "one\n")
-    reader = LogReader(log)
-    drain(reader)
-    append(log, "two\n")
-    log.rename(tmp_path / "live.jsonl.1")
-    assert [piece.data for piece in drain(reader)] == [b"two\n"]  # no new file yet: the old one may still grow
-    append(tmp_path / "live.jsonl.1", "three\n")
-    append(log, "four\n")
-    assert [piece.data for piece in drain(reader)] == [b"three\n", b"four\n"]
-    assert reader.discard_drained() == [tmp_path / "live.jsonl.1"]
-    assert os.listdir(tmp_path) == ["live.jsonl"]
-
-
-def test_a_torn_last_line_of_a_rotated_log_is_handed_out(log, tmp_path):
-    append(log, "one\ntor")
-    reader = LogReader(log)
-    drain(reader)
-    log.rename(tmp_path / "live.jsonl.1")
-    append(log, "two\n")
-    assert [piece.data for piece in drain(reader)] == [b"tor", b"two\n"]
-
-
-def test_rotations_while_nobody_read_are_all_drained_in_order(log, tmp_path):
-    append(log, "one\ntwo\n")
-    reader = LogReader(log)
-    piece = reader.read(5)
-    for n in (1, 2):
-        log.rename(tmp_path / f"live.jsonl.{n}")
-        os.utime(tmp_path / f"live.jsonl.{n}", ns=(n, n))
-        append(log, f"after {n}\n")
-    restarted = LogReader(log, Position(piece.file, piece.end))
-    assert b"".join(p.data for p in drain(restarted)) == b"two\nafter 1\nafter 2\n"
-    assert len(restarted.discard_drained()) == 2
-
-
-def test_a_log_that_reuses_an_inode_is_another_log(log):
-    append(log, "one\n")
-    first = LogReader(log).read()
-    log.write_text("other\n")  # same inode, other contents
-    second = LogReader(log, Position(first.file, first.end)).read()
-    assert second.data == b"other\n"
-    assert second.file != first.file
-
-
-def test_a_truncated_log_is_read_from_its_new_beginning(log):
-    append(log, "one\ntwo\nthree\n")
-    reader = LogReader(log)
-    drain(reader)
-    log.write_text("new\n")
-    assert [piece.data for piece in drain(reader)] == [b"new\n"]
-
-
 def test_a_part_is_named_by_its_bytes_and_replaced_by_a_longer_one(tmp_path):
     directory = tmp_path / "model=m"
     path = write_part(directory, "live", "1a.2b", 0, 10, TABLE)
-    assert part_of(path).end == 10
+    assert part_of(path).extents == (Extent("live", "1a.2b", 0, 10),)
     write_part(directory, "live", "1a.2b", 0, 10, TABLE.slice(0, 1))
     assert read_parts(list_parts(directory), TABLE.schema).num_rows == 1
     write_part(directory, "live", "1a.2b", 0, 25, TABLE)
-    assert [part.end for part in list_parts(directory)] == [25]
+    assert ends(directory) == [25]
     write_part(directory, "live", "1a.2b", 25, 30, TABLE)
     write_part(directory, "shadow", "1a.2b", 0, 30, TABLE)
     assert len(list_parts(directory)) == 3
@@ -130,7 +56,7 @@ def test_a_shorter_part_left_by_a_crash_is_not_listed(tmp_path):
     long = write_part(tmp_path, "live", "1a.2b", 0, 25, TABLE)
     shutil.copy(long, tmp_path / long.name.replace("25.parquet", "12.parquet"))
     (tmp_path / "notes.txt").write_text("x")
-    assert [part.end for part in list_parts(tmp_path)] == [25]
+    assert ends(tmp_path) == [25]
     assert list_parts(tmp_path / "absent") == []
 
 

@@ -179,7 +179,7 @@ class Gateway:
 
 
 def _request(model: str, header: str, unit: bytes) -> bytes:
-    return b"GET /models/%s/predict HTTP/1.1\r\nhost: g\r\n%s: %s\r\n\r\n" % (model.encode(), header.encode(), unit)
+    return b"POST /models/%s/predict HTTP/1.1\r\nhost: g\r\ncontent-length: 0\r\n%s: %s\r\n\r\n" % (model.encode(), header.encode(), unit)
 
 
 def _read_answers(wire: socket.socket, count: int) -> None:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.live
 UNIT = {"x-unit-id": "u-1"}
 LINE_KEYS = {
     *("t", "id", "model", "rollout", "phase", "arm", "unit", "version", "level", "attempts", "code", "flags", "why"),
-    *("us", "up_us", "path", "et", "ct", "rct", "req", "req_b64", "req_cut", "resp", "resp_b64", "resp_cut", "feat"),
+    *("us", "up_us", "method", "path", "et", "ct", "rct", "req", "req_b64", "req_cut", "resp", "resp_b64", "resp_cut", "feat"),
 }
 
 
@@ -43,6 +43,7 @@ def test_a_line_holds_the_whole_exchange(gateway, fraud, table):
         "level": "primary",
         "attempts": 1,
         "code": 200,
+        "method": "POST",
         "path": "/v2/predict?x=1",
         "ct": "application/json",
         "rct": "application/json",

@@ -289,7 +289,7 @@ def test_a_taken_port_is_said_and_nothing_stays_behind(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         gateway = Envoy(tmp_path, port)
-        with pytest.raises(Unavailable, match=rf"ST0717 .*port {port}.*in use"):
+        with pytest.raises(Unavailable, match=rf"ST0722 .*port {port}.*taken"):
             gateway.start()
     assert gateway.pid is None
     assert not gateway.healthy()
@@ -297,7 +297,7 @@ def test_a_taken_port_is_said_and_nothing_stays_behind(tmp_path):
 
 def test_two_gateways_cannot_share_a_port(gateway, tmp_path):
     other = Envoy(tmp_path / "other", gateway.port)
-    with pytest.raises(Unavailable, match="ST0717"):
+    with pytest.raises(Unavailable, match="ST0722"):
         other.start()
     assert gateway.envoy.healthy()
 

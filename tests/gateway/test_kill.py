@@ -61,11 +61,29 @@ def test_reviving_takes_the_latch_away_once(tmp_path, clock):
         remove_latch(kill, "fraud")
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"model": "fraud"}', "[]"])
-def test_a_latch_that_cannot_be_read_is_no_revival(tmp_path, text):
-    (tmp_path / "fraud.json").write_text(text)
-    with pytest.raises(IntegrityError, match=r"ST0734 .*fraud.json"):
-        read_latches(tmp_path)
+@pytest.mark.parametrize("text", ["", "{}", '{"model": "fraud"}', "[]", "\0"])
+def test_a_latch_that_cannot_be_read_is_no_revival(tmp_path, clock, text):
+    write_latch(tmp_path / "kill", latch(clock, "champion", "other"))
+    (tmp_path / "kill" / "fraud.json").write_text(text)
+    damaged, other = read_latches(tmp_path / "kill")
+    assert (damaged.model, damaged.mode) == ("fraud", "off")
+    assert "fraud.json is damaged" in damaged.reason
+    assert other == latch(clock, "champion", "other")
+    assert read_latches(tmp_path / "kill") == (damaged, other), "the same every time it is read"
+    remove_latch(tmp_path / "kill", "fraud")
+    assert read_latches(tmp_path / "kill") == (other,)
+
+
+def test_a_latch_under_another_name_does_not_kill_the_wrong_model(tmp_path, clock):
+    write_latch(tmp_path / "kill", latch(clock, "champion", "other")).rename(tmp_path / "kill" / "fraud.json")
+    (found,) = read_latches(tmp_path / "kill")
+    assert (found.model, found.mode) == ("fraud", "off")
+
+
+def test_a_directory_that_cannot_be_read_is_no_revival(tmp_path):
+    (tmp_path / "kill").write_text("")
+    with pytest.raises(IntegrityError, match=r"ST0734 the kill latches in .*kill cannot be read"):
+        read_latches(tmp_path / "kill")
 
 
 def test_an_unknown_mode_is_not_taken_for_a_known_one(tmp_path, clock):
@@ -73,8 +91,7 @@ def test_an_unknown_mode_is_not_taken_for_a_known_one(tmp_path, clock):
         latch(clock, "maybe")
     record = {"model": "fraud", "mode": "maybe", "actor": "a", "reason": "r", "time": clock.isoformat()}
     (tmp_path / "fraud.json").write_text(json.dumps(record))
-    with pytest.raises(IntegrityError):
-        read_latches(tmp_path)
+    assert [item.mode for item in read_latches(tmp_path)] == ["off"]
 
 
 @pytest.mark.parametrize("name", ["", "../x", ".hidden", "a/b"])

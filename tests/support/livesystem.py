@@ -136,11 +136,20 @@ class Live:
     model = "fraud"
     t0, hour_long, salt = T0, HOUR, SALT
 
-    def __init__(self, root: Path, *, clock: str = "replay", request: str = "5s", attempt: str = "2s") -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        clock: str = "replay",
+        request: str = "5s",
+        attempt: str = "2s",
+        store: str = ".seatrial/store.db",
+        more: str = "",
+    ) -> None:
         gateway, api = processes.free_port(), processes.free_port()
         root.mkdir(exist_ok=True)
         (root / "seatrial.yaml").write_text(
-            f"project: live\nclock: {clock}\ngateway: {{port: {gateway}}}\napi: {{port: {api}}}\n"
+            f"project: live\nclock: {clock}\nstore: {store}\n{more}\ngateway: {{port: {gateway}}}\napi: {{port: {api}}}\n"
             f"timeouts: {{request: {request}, attempt: {attempt}}}\n"
         )
         self.project = Project.open(root)
@@ -157,7 +166,8 @@ class Live:
     def start(self) -> None:
         """A new controller; whatever one there was is thrown away as a crash would leave it."""
         if hasattr(self, "controller"):
-            self.controller.hosts.close()  # a dead process has no threads that go on
+            self.controller.hosts.close()  # a dead process has neither threads that go on
+            self.controller.collector.close()  # nor open files
         self.controller = Controller(self.project, self.store)
         self.operations = Operations(self.project, self.store, self.controller)
         self.controller.start()

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from seatrial import __version__
-from seatrial.api import errors, models, ops, outcomes, rollouts
+from seatrial.api import access, errors, events, models, ops, outcomes, pages, rollouts
+from seatrial.api.credentials import Credentials
 from seatrial.api.deps import Services
+from seatrial.api.limits import Limits
 from seatrial.api.security import Guard
+from seatrial.api.sessions import Sessions
+from seatrial.control.catalog import instance
 from seatrial.control.project import Project
+from seatrial.ids import Digest
+from seatrial.registry.people import Person
 from seatrial.store.db import Store
 
 if TYPE_CHECKING:
@@ -37,11 +43,32 @@ def create_app(
         title="seatrial",
         version=__version__,
         summary=f"Progressive delivery for machine-learning models: project {project.config.project}",
+        docs_url=None,
         redoc_url=None,
     )
-    app.state.services = Services(operations, project, store, ready)
-    app.add_middleware(Guard, token=project.token(), hosts=hosts | {project.config.api.host} - WILDCARDS)
-    for router in (models.router, rollouts.router, outcomes.router, ops.router):
-        app.include_router(router)
+    address = project.config.api
+    credentials = Credentials(project.token(), _finder(store))
+    sessions = Sessions(project.session_key(), credentials, instance(project))
+    wired = app.state.services = Services(operations, project, store, ready)
+    app.state.sessions, app.state.credentials = sessions, credentials
+    app.add_middleware(
+        Guard,
+        credentials=credentials,
+        sessions=sessions,
+        hosts=hosts | {address.host, *address.names} - WILDCARDS,
+        open_reads=address.reads_are_open,
+    )
+    app.add_middleware(Limits)
+    for router in (models.router, rollouts.router, outcomes.router, events.router, access.router, ops.router):
+        app.include_router(router, responses=errors.RESPONSES)
     errors.install(app)
+    pages.install(app, wired)
     return app
+
+
+def _finder(store: Store) -> Callable[[Digest], Person | None]:
+    def find(digest: Digest) -> Person | None:
+        with store.read() as tx:
+            return tx.people.find(digest)
+
+    return find

@@ -13,9 +13,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from seatrial.errors import UsageError
+from seatrial.registry.contract import Contract
 from seatrial.registry.lineage import ArtifactLineage
+from seatrial.registry.people import Role
 from seatrial.registry.version import Serving
-from seatrial.rollout.plan import to_camel
+from seatrial.values import Duration, to_camel
 
 _CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}
 
@@ -30,11 +32,15 @@ class Adoption:
     unit_header: str = "x-unit-id"
     owner: str = ""
     purpose: str = ""
+    contract: Contract | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """A new version; ``serving`` and ``lineage`` in the words of the registry (``trust_pickle``, ``data.rows``)."""
+    """A new version; ``serving`` and ``lineage`` in the words of the registry (``trust_pickle``, ``data.rows``).
+
+    ``contract``: if given, the model's whole contract from now on.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
@@ -42,6 +48,7 @@ class Registration:
     lineage: dict[str, Any]
     tags: dict[str, str] = field(default_factory=dict)
     unit_header: str = "x-unit-id"
+    contract: Contract | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +84,41 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compaction:
+    """Whose parts are merged: every model's unless one is named."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    """The unit as clients send it. It is not written down anywhere."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    unit: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
     """The time to which a replay's clock is moved."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
     to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Somebody gets a role and a token that holds for ``expires`` (for ever, without)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    name: str
+    role: Role
+    expires: Duration | None = None
 
 
 def read_serving(document: object) -> Serving:

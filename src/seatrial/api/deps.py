@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
-from seatrial.api.security import actor
+from seatrial.api.security import Principal, require
 from seatrial.control.project import Project
+from seatrial.registry.people import Role
 from seatrial.store.db import Store
 
 if TYPE_CHECKING:
@@ -32,4 +33,8 @@ def services(request: Request) -> Services:
 
 
 Wired = Annotated[Services, Depends(services)]
-Actor = Annotated[str, Depends(actor)]
+
+Reporter = Annotated[Principal, Depends(require(Role.REPORTER))]
+Operator = Annotated[Principal, Depends(require(Role.OPERATOR))]
+Approver = Annotated[Principal, Depends(require(Role.APPROVER))]
+Admin = Annotated[Principal, Depends(require(Role.ADMIN))]

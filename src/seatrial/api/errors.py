@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Self
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from typing_extensions import TypedDict
 
 from seatrial.errors import (
     Conflict,
@@ -20,10 +22,70 @@ from seatrial.errors import (
     Unavailable,
     UsageError,
 )
+from seatrial.registry.people import Role
 
 log = logging.getLogger("seatrial.api")
 
+
+class Unauthenticated(SeatrialError):
+    """Nobody the server knows calls."""
+
+    @classmethod
+    def without_token(cls, what: str) -> Self:
+        return cls(
+            "ST0845",
+            f"this call {what} and needs a token.",
+            remedy="Send 'Authorization: Bearer TOKEN': what .seatrial/run/token holds, or a token that was granted.",
+        )
+
+
+class Forbidden(SeatrialError):
+    """The caller is known, or stands in the wrong place, and may not do this."""
+
+    @classmethod
+    def below(cls, name: str, role: Role, needed: Role) -> Self:
+        return cls(
+            "ST0856",
+            f"'{name}' has the role {role}; this call needs {needed}.",
+            remedy=f"Ask who has it, or an admin: `seatrial access grant {name} --role {needed}`.",
+        )
+
+
+class _Body(SeatrialError, HTTPException):
+    """A body that is not taken. An HTTPException too: the framework lets nothing else out of its reading of a body."""
+
+    status = 400
+
+    def __init__(self, code: str, message: str, *, remedy: str = "") -> None:
+        SeatrialError.__init__(self, code, message, remedy=remedy)
+        self.status_code, self.detail, self.headers = self.status, message, None
+
+
+class TooLarge(_Body):
+    """More than the limit of this call."""
+
+    status = 413
+
+    @classmethod
+    def above(cls, limit: int) -> Self:
+        return cls("ST0858", f"the body of this call is above {limit >> 10:,} KiB.", remedy="Send it in parts.")
+
+
+class TooSlow(_Body):
+    """The rest of the body does not come."""
+
+    status = 408
+
+    @classmethod
+    def after(cls, seconds: float) -> Self:
+        return cls("ST0858", f"the body of this call stopped coming for {seconds:g} s.", remedy="Send it again.")
+
+
 STATUS: tuple[tuple[type[SeatrialError], int], ...] = (
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (TooLarge, TooLarge.status),
+    (TooSlow, TooSlow.status),
     (NotFound, 404),
     (Conflict, 409),
     (IllegalTransition, 409),
@@ -38,7 +100,17 @@ def status_of(error: SeatrialError) -> int:
     return next((status for kind, status in STATUS if isinstance(error, kind)), 400)
 
 
-def error_document(code: str, message: str, remedy: str = "", exit_code: int = Exit.ERROR) -> dict[str, Any]:
+class ErrorDocument(TypedDict):
+    """What went wrong, to which object, and what to do. ``code`` is stable; ``exitCode`` is the command line's."""
+
+    schema: Literal["seatrial.error.v1"]
+    code: str
+    message: str
+    remedy: str
+    exitCode: int
+
+
+def error_document(code: str, message: str, remedy: str = "", exit_code: int = Exit.ERROR) -> ErrorDocument:
     return {
         "schema": "seatrial.error.v1",
         "code": code,
@@ -48,8 +120,34 @@ def error_document(code: str, message: str, remedy: str = "", exit_code: int = E
     }
 
 
+_MEANING: Final[Mapping[int, str]] = {
+    400: "The request cannot be read, or cannot be done.",
+    401: "A token is needed, or the one given does not count.",
+    403: "The role does not suffice, or the call comes from a place that is not served.",
+    404: "There is no such object.",
+    408: "The body stopped coming.",
+    409: "Somebody else was first, or the object is busy.",
+    413: "The body is too large.",
+    422: "A value is wrong; the message names it.",
+    500: "Stored data is not what was written.",
+    503: "A part that is needed does not answer.",
+}
+
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": ErrorDocument, "description": meaning} for status, meaning in _MEANING.items()
+}
+"""Every call may be refused in these ways, and answers in this one form."""
+
+
 def refusal(status: int, code: str, message: str, remedy: str = "", **headers: str) -> JSONResponse:
     return JSONResponse(error_document(code, message, remedy), status, headers=headers)
+
+
+def answer(error: SeatrialError) -> JSONResponse:
+    """An error as its response."""
+    headers = {"www-authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
+    document = error_document(error.code, error.message, error.remedy, error.exit_code)
+    return JSONResponse(document, status_of(error), headers=headers)
 
 
 def install(app: FastAPI) -> None:
@@ -57,8 +155,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(SeatrialError)
     async def known(request: Request, error: SeatrialError) -> JSONResponse:
-        document = error_document(error.code, error.message, error.remedy, error.exit_code)
-        return JSONResponse(document, status_of(error))
+        return answer(error)
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:

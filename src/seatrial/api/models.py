@@ -7,8 +7,11 @@ from typing import Any
 from fastapi import APIRouter
 
 from seatrial.api.bodies import Adoption, Registration, Switch, read_lineage, read_serving
-from seatrial.api.deps import Actor, Wired
+from seatrial.api.deps import Admin, Approver, Operator, Wired
+from seatrial.api.errors import Forbidden
 from seatrial.control import catalog, views
+from seatrial.registry.contract import Contract
+from seatrial.registry.people import Role
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -26,40 +29,53 @@ def show_model(model: str, wired: Wired) -> dict[str, Any]:
 
 
 @router.post("/{model}/adopt", status_code=201)
-def adopt(model: str, body: Adoption, wired: Wired, actor: Actor) -> dict[str, Any]:
+def adopt(model: str, body: Adoption, wired: Wired, caller: Operator) -> dict[str, Any]:
     """Make what already serves at a URL the first champion."""
     version = wired.operations.adopt(
-        model, body.url, unit_header=body.unit_header, actor=actor, owner=body.owner, purpose=body.purpose
-    )
+        model, body.url, unit_header=body.unit_header, contract=body.contract,
+        actor=caller.name, owner=body.owner, purpose=body.purpose,
+    )  # fmt: skip
     return views.version_document(version)
 
 
 @router.post("/{model}/versions", status_code=201)
-def register(model: str, body: Registration, wired: Wired, actor: Actor) -> dict[str, Any]:
+def register(model: str, body: Registration, wired: Wired, caller: Operator) -> dict[str, Any]:
     """Add a version with its lineage; its artifact is in the project's store already, by digest."""
+    serving = read_serving(body.serving)
+    if (serving.trust_pickle or serving.trusted_types) and not caller.may(Role.ADMIN):
+        # Loading it runs its code with this user's rights, and this user's files hold everybody's.
+        raise Forbidden.below(caller.name, caller.role, Role.ADMIN)
     version = wired.operations.register(
         model,
-        read_serving(body.serving),
+        serving,
         read_lineage(body.lineage),
         tags=body.tags,
-        actor=actor,
+        actor=caller.name,
         unit_header=body.unit_header,
+        contract=body.contract,
     )
     return views.version_document(version)
 
 
+@router.put("/{model}/contract")
+def configure(model: str, body: Contract, wired: Wired, caller: Admin) -> dict[str, Any]:
+    """How the model's bodies are read and what is kept of them: the whole contract; what is left out is the default."""
+    wired.operations.configure(model, body, actor=caller.name)
+    return show_model(model, wired)
+
+
 @router.post("/{model}/rollback")
-def rollback(model: str, body: Switch, wired: Wired, actor: Actor) -> dict[str, Any]:
+def rollback(model: str, body: Switch, wired: Wired, caller: Operator) -> dict[str, Any]:
     """Abort the model's rollout, or bring the previous champion back; answers what was measured."""
-    return views.switched_document(wired.operations.rollback(model, reason=body.reason, actor=actor))
+    return views.switched_document(wired.operations.rollback(model, reason=body.reason, actor=caller.name))
 
 
 @router.post("/{model}/kill")
-def kill(model: str, body: Switch, wired: Wired, actor: Actor) -> dict[str, Any]:
+def kill(model: str, body: Switch, wired: Wired, caller: Operator) -> dict[str, Any]:
     """Take the model out at once, until it is revived."""
-    return views.switched_document(wired.operations.kill(model, mode=body.mode, reason=body.reason, actor=actor))
+    return views.switched_document(wired.operations.kill(model, mode=body.mode, reason=body.reason, actor=caller.name))
 
 
 @router.post("/{model}/revive")
-def revive(model: str, body: Switch, wired: Wired, actor: Actor) -> dict[str, Any]:
-    return views.switched_document(wired.operations.revive(model, reason=body.reason, actor=actor))
+def revive(model: str, body: Switch, wired: Wired, caller: Approver) -> dict[str, Any]:
+    return views.switched_document(wired.operations.revive(model, reason=body.reason, actor=caller.name))

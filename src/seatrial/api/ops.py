@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from seatrial.api.deps import Wired
 from seatrial.api.metrics import CONTENT_TYPE, scrape
@@ -29,7 +29,7 @@ def healthz(wired: Wired) -> dict[str, Any]:
     }
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses={503: {"model": dict[str, str], "description": "What is missing."}})
 def readyz(wired: Wired) -> JSONResponse:
     """Store, gateway and hosts are there: 200, else 503 with what is missing."""
     missing = wired.ready()
@@ -43,7 +43,7 @@ def readyz(wired: Wired) -> JSONResponse:
     return JSONResponse(document, 503 if missing else 200)
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 def metrics(wired: Wired) -> Response:
     killed = {latch.model for latch in read_latches(wired.project.kill_latches)}
     return Response(scrape(wired.store, killed, observed_weights(wired.project)), media_type=CONTENT_TYPE)

@@ -31,6 +31,20 @@ def to_png(chart: alt.LayerChart, *, scale: float = 2.0) -> bytes:
     return png
 
 
+def to_page_svg(chart: alt.LayerChart, *, room: float = 64) -> str:
+    """An SVG document that a page shows as an image: dark where the reader's pages are dark.
+
+    ``room``: pixels to the right for labels and titles that are longer than the picture; an image cuts them off.
+    """
+    from seatrial.charts.style import DARK
+
+    rules = "".join(f'[{part}="{old}"]{{{part}:{new}}}' for old, new in DARK.items() for part in ("fill", "stroke"))
+    svg = to_svg(chart)
+    end = svg.index(">") + 1
+    head = re.sub(r'(\bwidth="|\bviewBox="0 0 )([\d.]+)', lambda m: f"{m[1]}{float(m[2]) + room:g}", svg[:end])
+    return f"{head}<style>@media (prefers-color-scheme:dark){{{rules}}}</style>{svg[end:]}"
+
+
 def to_inline_svg(chart: alt.LayerChart, *, name: str, label: str) -> str:
     """SVG to stand inside a page: described by ``label``, scaled to its column, ids made its own by ``name``.
 

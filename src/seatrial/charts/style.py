@@ -15,7 +15,8 @@ INK: Final = "#24303b"
 MUTED: Final = "#5b6875"
 GRID: Final = "#dfe4e9"
 BLUE: Final = "#0072b2"
-"""A page that is dark replaces exactly these four in the SVG (control/templates/report.css)."""
+DARK: Final = {INK: "#e8edf2", MUTED: "#a4b0bc", GRID: "#38434e", BLUE: "#4aa8e0"}
+"""On a dark page exactly these four are replaced in the SVG (control/templates/report.css does it for the report)."""
 
 SKY: Final = "#56b4e9"
 GREEN: Final = "#009e73"

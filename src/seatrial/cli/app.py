@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from seatrial import __version__
-from seatrial.cli import audit, demo, model, outcomes, plan, project, report, rollout, switch
+from seatrial.cli import access, audit, demo, events, help, model, outcomes, plan, project, report, rollout, switch
 from seatrial.cli.output import fail
 from seatrial.errors import SeatrialError
 
@@ -31,9 +31,12 @@ app.add_typer(plan.app, name="plan")
 app.add_typer(rollout.app, name="rollout")
 switch.add_to(app)
 app.add_typer(outcomes.app, name="outcomes")
+app.add_typer(events.app, name="events")
 app.add_typer(audit.app, name="audit")
+app.add_typer(access.app, name="access")
 report.add_to(app)
 demo.add_to(app)
+help.use_in(app)
 
 
 def _version(wanted: bool) -> None:

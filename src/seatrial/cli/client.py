@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 120.0
 """A rollout's start waits for the candidate's host to come up."""
+
+HEALTH = "/healthz"
+"""Says whose server it is; asked without a token, which another project's server must not see."""
 
 _KINDS: dict[int, type[SeatrialError]] = {404: NotFound, 409: Conflict, 422: UsageError, 503: Unavailable}
 
@@ -38,6 +42,8 @@ class Client:
         self.url = f"http://{host}:{address.port}"
 
     def get(self, path: str) -> dict[str, Any]:
+        if path != HEALTH and not self._project.config.api.reads_are_open:
+            self.require_running()
         return self._call("GET", path)
 
     def post(self, path: str, body: object = None) -> dict[str, Any]:
@@ -45,10 +51,14 @@ class Client:
         self.require_running()
         return self._call("POST", path, content=json.dumps({} if body is None else body).encode())
 
-    def post_lines(self, path: str, body: bytes) -> dict[str, Any]:
-        """NDJSON."""
+    def put(self, path: str, body: object) -> dict[str, Any]:
+        """JSON, with the same question first."""
         self.require_running()
-        return self._call("POST", path, content=body, kind="application/x-ndjson")
+        return self._call("PUT", path, content=json.dumps(body).encode())
+
+    def delete(self, path: str) -> dict[str, Any]:
+        self.require_running()
+        return self._call("DELETE", path)
 
     def running(self) -> bool:
         """Whether this project's own control plane answers. Raises Foreign for another one on its port."""
@@ -64,7 +74,7 @@ class Client:
         """Raises NotRunning."""
         from seatrial.control.catalog import instance
 
-        found = self.get("/healthz")
+        found = self._call("GET", HEALTH)
         if found.get("instance") != instance(self._project):
             raise Foreign(
                 "ST0861",
@@ -72,12 +82,12 @@ class Client:
                 remedy="Give this project other ports in seatrial.yaml (api.port, gateway.port).",
             )
 
-    def _call(self, method: str, path: str, *, content: bytes = b"", kind: str = "application/json") -> dict[str, Any]:
+    def _call(self, method: str, path: str, *, content: bytes = b"") -> dict[str, Any]:
         import httpx
 
-        headers = {"content-type": kind, "x-seatrial-actor": actor()}
-        if method != "GET":
-            headers["authorization"] = f"Bearer {self._project.token()}"
+        headers = {"content-type": "application/json", "x-seatrial-actor": actor()}
+        if method != "GET" or (path != HEALTH and not self._project.config.api.reads_are_open):
+            headers["authorization"] = f"Bearer {os.environ.get('SEATRIAL_TOKEN') or self._project.token()}"
         try:
             # The proxy settings of the environment are for the outside, not for this machine.
             with httpx.Client(base_url=self.url, timeout=self._timeout_s, trust_env=False) as http:

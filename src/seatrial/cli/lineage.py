@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ class Flags:
     data_start: str | None = None
     data_end: str | None = None
     model_digest: str | None = None
+    model_file: Path | None = None
     model_framework: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -54,6 +55,30 @@ def document(file: Path | None, flags: Flags, directory: Path, *, same: Sequence
         "model": _merged(given.get("model"), _model(flags)),
     }
     return {**given, **{name: part for name, part in parts.items() if part}}
+
+
+_HOW = {
+    "code": ("the commit it was trained from", "--code-commit, or run this inside the git repository"),
+    "data": ("the training data", "--data FILE, or --data-digest and --data-rows"),
+    "model": ("the digest of the model", "--model-file FILE or --model-digest, with --model-framework"),
+}
+
+
+def require(document: dict[str, Any], model: str) -> None:
+    """Raises UsageError that says which flag gives each missing part. What else is wrong, the registry finds."""
+    if document.keys() - _HOW.keys():
+        return
+    if missing := [part for part in _HOW if part not in document]:
+        raise UsageError(
+            "ST0102",
+            f"model {model!r}: the version has no {' and no '.join(f'{part} ({_HOW[part][0]})' for part in missing)}.",
+            remedy="\n  ".join(f"{part}: {_HOW[part][1]}" for part in missing),
+        )
+    if isinstance(document["model"], dict) and "framework" not in document["model"]:
+        raise UsageError(
+            "ST0102", f"model {model!r}: with what the model was made is not said.",
+            remedy='--model-framework "scikit-learn 1.7"',
+        )  # fmt: skip
 
 
 def put_artifact(project: Project, path: Path, format: str) -> str:
@@ -98,6 +123,18 @@ def numbers(given: Sequence[str] | None, option: str) -> dict[str, float]:
         return {key: float(value) for key, value in texts(given, option).items()}
     except ValueError as error:
         raise UsageError("ST0873", f"{option}: {error}.") from None
+
+
+def dtypes(features: Sequence[str], named: Mapping[str, str]) -> list[str]:
+    """The kinds in the order of the features."""
+    for name in sorted(named.keys() - set(features)):
+        raise UsageError(
+            "ST0763", f"--dtype {name}: there is no such feature.", remedy=f"There are: {', '.join(features)}"
+        )
+    for name in features if named else ():
+        if name not in named:
+            raise UsageError("ST0763", f"--dtype: feature '{name}' has none.", remedy="Give all of them or none.")
+    return [named[name] for name in features if named]
 
 
 def file_digest(path: Path) -> str:
@@ -156,8 +193,10 @@ def _data(flags: Flags) -> dict[str, Any]:
 
 
 def _model(flags: Flags) -> dict[str, Any]:
+    if flags.model_file is not None and not flags.model_file.is_file():
+        raise NotFound("ST0886", f"there is no model file '{flags.model_file}'.", remedy="Correct --model-file.")
     given = {
-        "digest": flags.model_digest,
+        "digest": flags.model_digest or (file_digest(flags.model_file) if flags.model_file else None),
         "framework": flags.model_framework,
         "hyperparameters": flags.params or None,
         "metrics": flags.metrics or None,

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from seatrial.cli import contract as contracts
 from seatrial.cli import output
 from seatrial.cli.session import actor, opened, project_of
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from seatrial.control.operations import Operations
     from seatrial.control.project import Project
+    from seatrial.registry.contract import Contract
+    from seatrial.registry.version import Model, ModelVersion
 
 app = typer.Typer(help="Models and their versions.", no_args_is_help=True)
 
@@ -28,12 +34,57 @@ def adopt(
     unit_header: UnitHeader = "x-unit-id",
     owner: Annotated[str, typer.Option(help="Who answers for it.")] = "",
     purpose: Annotated[str, typer.Option(help="What it is for.")] = "",
+    wire: contracts.Wire = None,
+    score: contracts.Score = None,
+    label: contracts.Label = None,
+    rows: contracts.Rows = None,
+    output_name: contracts.OutputName = None,
+    outcome_key: contracts.OutcomeKey = None,
+    keep_feature: contracts.KeepFeature = None,
+    retention: contracts.Retention = None,
     as_json: output.Json = False,
 ) -> None:
     """Make what serves today the first champion of a model."""
-    body = {"url": url, "unitHeader": unit_header, "owner": owner, "purpose": purpose}
-    document = _register(project_of(context), f"/v1/models/{name}/adopt", body)
+    project = project_of(context)
+    given = contracts.changes(wire, score, label, rows, output_name, outcome_key, keep_feature, retention)
+    contract = contracts.agreed(project, name, given)
+    document = _send(
+        project, "POST", f"/v1/models/{name}/adopt",
+        {"url": url, "unitHeader": unit_header, "owner": owner, "purpose": purpose, **_said(contract)},
+        lambda operations: operations.adopt(
+            name, url, unit_header=unit_header, contract=contract, actor=actor(), owner=owner, purpose=purpose
+        ),
+    )  # fmt: skip
     _say(document, as_json, f"✔ {name} v{document['version']} at {url} is the champion")
+
+
+@app.command("configure")
+def configure(
+    context: typer.Context,
+    name: Name,
+    wire: contracts.Wire = None,
+    score: contracts.Score = None,
+    label: contracts.Label = None,
+    rows: contracts.Rows = None,
+    output_name: contracts.OutputName = None,
+    outcome_key: contracts.OutcomeKey = None,
+    keep_feature: contracts.KeepFeature = None,
+    retention: contracts.Retention = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Begin from the defaults, not from what is agreed.")] = False,
+    as_json: output.Json = False,
+) -> None:
+    """Change what callers and the log agree on with a model: wire format, pointers, what is kept and how long."""
+    project = project_of(context)
+    given = contracts.changes(wire, score, label, rows, output_name, outcome_key, keep_feature, retention)
+    contract = contracts.agreed(project, name, given, reset=reset)
+    if contract is None:
+        raise UsageError("ST0762", f"model '{name}': nothing is to change.", remedy="`seatrial model configure --help`")
+    document = _send(
+        project, "PUT", f"/v1/models/{name}/contract", contract.document(),
+        lambda operations: operations.configure(name, contract, actor=actor()),
+    )  # fmt: skip
+    said = ", ".join(f"{field} {value}" for field, value in contracts.lines(document["contract"]))
+    _say(document, as_json, f"✔ {name} is agreed on: {said or 'the defaults'}")
 
 
 @app.command("register")
@@ -53,6 +104,9 @@ def register(
     data_start: Annotated[str | None, typer.Option(help="First event time in the data (ISO 8601).")] = None,
     data_end: Annotated[str | None, typer.Option(help="End of event time in the data, exclusive.")] = None,
     model_digest: Annotated[str | None, typer.Option(help="sha256:... of what the URL serves.")] = None,
+    model_file: Annotated[
+        Path | None, typer.Option(help="What the URL serves, if it is one file: the digest is computed.")
+    ] = None,
     model_framework: Annotated[str | None, typer.Option(help="e.g. scikit-learn 1.7")] = None,
     param: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A hyperparameter; may repeat.")] = None,
     metric: Annotated[
@@ -65,7 +119,19 @@ def register(
     trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Loading a joblib file runs code.")] = False,
     trusted_type: Annotated[list[str] | None, typer.Option(help="A skops type to load; may repeat.")] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="May repeat.")] = None,
+    dtype: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=KIND", help="number, integer, string or boolean, for every feature or for none."),
+    ] = None,
     unit_header: UnitHeader = "x-unit-id",
+    wire: contracts.Wire = None,
+    score: contracts.Score = None,
+    label: contracts.Label = None,
+    rows: contracts.Rows = None,
+    output_name: contracts.OutputName = None,
+    outcome_key: contracts.OutcomeKey = None,
+    keep_feature: contracts.KeepFeature = None,
+    retention: contracts.Retention = None,
     as_json: output.Json = False,
 ) -> None:
     """Add a version: what serves it, and where it came from (code, data, model)."""
@@ -80,13 +146,18 @@ def register(
         raise UsageError(
             "ST0875", f"model '{name}': --artifact needs --features.", remedy="Name the columns in the model's order."
         )
+    agreed = contracts.changes(wire, score, label, rows, output_name, outcome_key, keep_feature, retention)
+    contract = contracts.agreed(project, name, agreed)
+    columns = [part.strip() for part in features.split(",")] if features else []
+    dtypes = given.dtypes(columns, given.texts(dtype, "--dtype"))
     digest = None if artifact is None else given.put_artifact(project, artifact, str(format))
     serving = {
         "kind": "url" if artifact is None else "artifact",
         "url": url,
         "artifact": digest,
         "format": format,
-        "features": [part.strip() for part in features.split(",")] if features else [],
+        "features": columns,
+        "dtypes": dtypes,
         "output": output_,
         "trust_pickle": trust_pickle,
         "trusted_types": trusted_type or [],
@@ -94,16 +165,23 @@ def register(
     flags = given.Flags(
         code_commit=code_commit, data=data, data_digest=data_digest, data_rows=data_rows, data_start=data_start,
         data_end=data_end, model_digest=model_digest or (digest if lineage is None else None),
-        model_framework=model_framework,
+        model_file=model_file, model_framework=model_framework,
         params=given.pairs(param, "--param"), metrics=given.numbers(metric, "--metric"),
     )  # fmt: skip
-    body = {
-        "serving": serving,
-        "lineage": given.document(lineage, flags, Path.cwd(), same=given.digests(artifact, digest)),
-        "tags": {key: str(value) for key, value in given.texts(tag, "--tag").items()},
-        "unitHeader": unit_header,
-    }
-    made = _register(project, f"/v1/models/{name}/versions", body)
+    came_from = given.document(lineage, flags, Path.cwd(), same=given.digests(artifact, digest))
+    given.require(came_from, name)
+    tags = given.texts(tag, "--tag")
+
+    def directly(operations: Operations) -> ModelVersion:
+        from seatrial.api.bodies import read_lineage, read_serving
+
+        return operations.register(
+            name, read_serving(serving), read_lineage(came_from),
+            tags=tags, actor=actor(), unit_header=unit_header, contract=contract,
+        )  # fmt: skip
+
+    body = {"serving": serving, "lineage": came_from, "tags": tags, "unitHeader": unit_header, **_said(contract)}
+    made = _send(project, "POST", f"/v1/models/{name}/versions", body, directly)
     _say(made, as_json, f"✔ {name} v{made['version']} is registered; "
          f"`seatrial rollout start {name} {made['version']} --plan PLAN.yaml` brings it to users")  # fmt: skip
 
@@ -148,36 +226,35 @@ def show(
         _show_version(document)
 
 
-def _register(project: Project, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def _send(
+    project: Project,
+    method: Literal["POST", "PUT"],
+    path: str,
+    body: dict[str, Any],
+    directly: Callable[[Operations], Model | ModelVersion],
+) -> dict[str, Any]:
     """By the control plane if it runs, which brings up hosts and routes; else straight into the store."""
     from seatrial.cli.client import Client, NotRunning
+    from seatrial.control import catalog, views
+    from seatrial.control.operations import Operations
+    from seatrial.registry.version import Model
 
+    client = Client(project)
     try:
-        return Client(project).post(path, body)
+        return client.put(path, body) if method == "PUT" else client.post(path, body)
     except NotRunning:
         project.prepare()
-        return _directly(project, path, body)
-
-
-def _directly(project: Project, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    from seatrial.api.bodies import read_lineage, read_serving
-    from seatrial.control.operations import Operations
-    from seatrial.control.views import version_document
-
-    name, verb = path.split("/")[3:5]
     with opened(project) as store:
-        operations = Operations(project, store)
-        if verb == "adopt":
-            made = operations.adopt(
-                name, body["url"], unit_header=body["unitHeader"], actor=actor(),
-                owner=body["owner"], purpose=body["purpose"],
-            )  # fmt: skip
-        else:
-            made = operations.register(
-                name, read_serving(body["serving"]), read_lineage(body["lineage"]),
-                tags=body["tags"], actor=actor(), unit_header=body["unitHeader"],
-            )  # fmt: skip
-    return version_document(made)
+        made = directly(Operations(project, store))
+        if not isinstance(made, Model):
+            return views.version_document(made)
+        with store.read() as tx:
+            return catalog.model(tx, project, made.name)
+
+
+def _said(contract: Contract | None) -> dict[str, Any]:
+    """The contract as a part of a body; nothing where nothing was agreed on."""
+    return {} if contract is None else {"contract": contract.document()}
 
 
 def _say(document: dict[str, Any], as_json: bool, text: str) -> None:
@@ -192,6 +269,8 @@ def _show_model(m: dict[str, Any]) -> None:
 
     output.text(f"{'Name:':<14}{m['name']}\n{'Owner:':<14}{m['owner'] or '-'}\n{'Purpose:':<14}{m['purpose'] or '-'}")
     output.text(f"{'Unit header:':<14}{m['unitHeader']}")
+    for place, (field, value) in enumerate(contracts.lines(m["contract"])):
+        output.text(f"{'' if place else 'Contract:':<14}{field} {value}")
     for pointer, number in m["pointers"].items():
         if number is not None:
             output.text(f"{pointer.capitalize() + ':':<14}v{number}")

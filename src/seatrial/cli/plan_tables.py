@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.table import Table
 
-from seatrial.cli.render import count, percent, span
 from seatrial.cli.tables import table
+from seatrial.control.wording import count, percent, size, span
 
 Document = dict[str, Any]
 
@@ -76,8 +76,8 @@ def forecast(p: Document) -> Table:
     """One line a step and guardrail: what it would find, and how long the margin takes."""
     rows = [
         (
-            f["stage"], f["metric"], f"{f['exposures']:,}", _size(f["detectable"], f),
-            _size(f["margin"], f), "" if f["marginDays"] is None else span(86400 * f["marginDays"]), f["note"],
+            f["stage"], f["metric"], f"{f['exposures']:,}", size(f["detectable"], f),
+            size(f["margin"], f), "" if f["marginDays"] is None else span(86400 * f["marginDays"]), f["note"],
         )
         for f in p["forecast"]
     ]  # fmt: skip
@@ -91,7 +91,7 @@ def sight(p: Document, effect: str | None) -> str:
     for f in p["forecast"]:
         if f["detectable"] is None:
             continue
-        large, margin = _size(f["detectable"], f), _size(f["margin"], f)
+        large, margin = size(f["detectable"], f), size(f["margin"], f)
         line = f"{f['stage']}: {f['metric']} that gets worse by {large} or more is found (80%)"
         if f["detectable"] > f["margin"]:
             line += f"; the margin of {margin} alone would need {span(86400 * f['marginDays'])} at this split"
@@ -99,12 +99,3 @@ def sight(p: Document, effect: str | None) -> str:
             line += f". By {effect}: found with probability {f['chance']:.0%}"
         lines.append(f"{line}.")
     return "\n".join(lines)
-
-
-def _size(value: float | None, sight: Document) -> str:
-    """Relative, points of a share (what is judged exactly on units is one), or the metric's own unit."""
-    if value is None:
-        return ""
-    if sight["scale"] == "relative":
-        return f"{value:.1%}"
-    return f"{100 * value:g}pp" if sight["note"].startswith("exact") else f"{value:.3g}"

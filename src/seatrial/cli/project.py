@@ -1,4 +1,4 @@
-"""``init``, ``up``, ``down``, ``logs``, ``doctor`` and ``config``: the project itself."""
+"""``up``, ``down``, ``logs``, ``doctor`` and ``config``: the project itself (``init`` makes one)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli import output
+from seatrial.cli import init, output
 from seatrial.cli.session import project_of
-from seatrial.errors import Conflict, Exit, NotFound
+from seatrial.errors import Exit, NotFound, UsageError
 
 if TYPE_CHECKING:
     from seatrial.control.project import Project
@@ -20,53 +20,17 @@ config = typer.Typer(help="The project's configuration.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (init, up, down, logs, doctor):
+    for command in (init.init, up, down, logs, doctor):
         app.command()(command)
     app.add_typer(config, name="config")
-
-
-def init(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where.")] = Path(),
-    name: Annotated[str, typer.Option(help="The project's name.", show_default="the directory's")] = "",
-    api_port: Annotated[int, typer.Option(min=1, max=65535)] = 8700,
-    gateway_port: Annotated[int, typer.Option(min=1, max=65535)] = 8710,
-) -> None:
-    """Make a project: seatrial.yaml and a plan to start from."""
-    from seatrial.cli.templates import CONFIG, PLAN
-    from seatrial.control.project import CONFIG_FILE, Project
-
-    ports = {"api_port": api_port, "gateway_port": gateway_port}
-    files = {
-        directory / CONFIG_FILE: CONFIG.format(name=name or directory.resolve().name, **ports),
-        directory / "plans" / "standard.yaml": PLAN.format(),
-    }
-    for path in files:
-        if path.exists():
-            raise Conflict(
-                "ST0863", f"'{path}' is there already.", remedy="Choose another directory; it is left as is."
-            )
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    project = Project.open(directory)
-    project.prepare()
-    (project.state / ".gitignore").write_text("*\n", encoding="utf-8")
-    here = directory.resolve() == Path.cwd()
-    command = "seatrial" if here else f"seatrial --project {directory}"
-    plan = directory / "plans" / "standard.yaml"
-    steps = {
-        f"{command} up": "start the gateway and the control plane",
-        f"{command} model adopt NAME --url http://HOST:PORT": "what serves today becomes the champion",
-        f"{command} plan explain {plan}": "what a release will go through",
-    }
-    width = max(map(len, steps))
-    lines = [f"  {step:<{width}}  {what}" for step, what in steps.items()]
-    output.text("\n".join([f"✔ project '{project.config.project}' in {project.root}", "", "Next:", *lines]))
 
 
 def up(
     context: typer.Context,
     detach: Annotated[bool, typer.Option("--detach/--foreground", help="In the background, or here.")] = True,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="With --foreground: wait until no other control plane runs.")
+    ] = False,
 ) -> None:
     """Start the control plane; it brings up the gateway and the model hosts."""
     project = project_of(context)
@@ -74,8 +38,10 @@ def up(
     if not detach:
         from seatrial.api.server import serve
 
-        serve(project)
+        serve(project, standby=standby)
         return
+    if standby:
+        raise UsageError("ST0627", "--standby waits in the foreground.", remedy="Add --foreground.")
     from seatrial.cli import background
 
     started = background.start(project)
@@ -83,8 +49,8 @@ def up(
     api, gateway = project.config.api.url, project.config.gateway.url
     output.text(
         f"✔ project '{project.config.project}' {word}\n"
-        f"  API      {api}  (docs at {api}/docs, metrics at {api}/metrics)\n"
-        f"  gateway  {gateway}/models/NAME/...\n"
+        f"  look     {api}/  (HTTP API at {api}/docs, metrics at {api}/metrics)\n"
+        f"  gateway  {gateway}/models/NAME/...  (what clients call)\n"
         f"  log      {background.control_log(project)}"
     )
 
@@ -93,13 +59,17 @@ def down(context: typer.Context) -> None:
     """Stop the control plane, the gateway and the model hosts of this project: no traffic flows any more."""
     from seatrial.api.server import shutdown
 
-    stopped = shutdown(project_of(context))
-    output.text("\n".join(f"✔ stopped {name}" for name in stopped) or "nothing was running")
+    project = project_of(context)
+    stopped = shutdown(project)
+    nothing = f"nothing of project '{project.config.project}' was running"
+    output.text("\n".join(f"✔ stopped {name}" for name in stopped) or nothing)
 
 
 def logs(
     context: typer.Context,
-    part: Annotated[str, typer.Argument(metavar="[control|gateway|MODEL-VERSION]")] = "control",
+    part: Annotated[
+        str, typer.Argument(metavar="[control|gateway|MODEL-VERSION]", help="Whose log.", show_default="control")
+    ] = "control",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = 200,
 ) -> None:
@@ -124,7 +94,10 @@ def doctor(context: typer.Context, as_json: output.Json = False) -> None:
             {
                 "schema": "seatrial.doctor.v1",
                 "ok": all(f.ok for f in findings),
-                "checks": [{"name": f.name, "ok": f.ok, "found": f.found, "remedy": f.remedy} for f in findings],
+                "checks": [
+                    {"name": f.name, "ok": f.ok, "level": f.level, "found": f.found, "remedy": f.remedy}
+                    for f in findings
+                ],
             }
         )
     else:
@@ -161,9 +134,11 @@ def config_schema() -> None:
 
 def _log_file(project: Project, part: str) -> Path:
     found = dict(_log_files(project))
+    if not found:
+        name = project.config.project
+        raise NotFound("ST0864", f"project '{name}' has no log: it never ran.", remedy="`seatrial up` starts it.")
     if part not in found:
-        known = ", ".join(found) or "none yet"
-        raise NotFound("ST0864", f"there is no log '{part}'.", remedy=f"There are: {known}.")
+        raise NotFound("ST0864", f"there is no log '{part}'.", remedy=f"There are: {', '.join(found)}.")
     return found[part]
 
 

@@ -10,16 +10,10 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+from seatrial.control.wording import STAGE, STATUS, clock, count, percent, span, verdict_line
+
 Document = Mapping[str, Any]
 
-STATUS = {
-    "running": "◌ Progressing",
-    "paused": "॥ Paused",
-    "promoted": "✔ Promoted",
-    "aborted": "✖ Aborted",
-}
-STAGE = {"done": "✔", "current": "◌", "paused": "॥", "stopped": "✖", "pending": "·", "skipped": "»"}
-VERDICT = {"pass": "✔", "fail": "✖", "inconclusive": "?", "insufficient": "◌", "immature": "◌", "invalid": "⚠"}
 ALARM = "⚠"
 HISTORY = 10
 
@@ -123,42 +117,11 @@ def _look(r: Document) -> Iterator[str]:
             yield f"  {need}"
 
 
-def verdict_line(v: Document) -> str:
-    """``✔ loss −12.7% [−18%, −7%] must stay below +5% · n 293 canary / 940 champion exposures · look 4 · pass``"""
-    candidate = "shadow" if v["arms"] == "shadow" else "canary"
-    measured = [v["metric"]]
-    if v["estimate"] is not None:
-        measured.append(amount(v, v["estimate"]))
-    if v["lower"] is not None and v["upper"] is not None:
-        measured.append(f"[{amount(v, v['lower'])}, {amount(v, v['upper'])}]")
-    good, bad = ("above", "below") if v["better"] == "increase" else ("below", "above")
-    failed = v["crossed"] is not None
-    measured.append(f"proven {bad} {amount(v, v['crossed'])}" if failed else f"must stay {good} {_bound(v)}")
-    what = "units" if v["method"].startswith("exact") else "exposures"
-    n = f"n {v['countCandidate']:,} {candidate} / {v['countChampion']:,} champion {what}"
-    return f"{VERDICT[v['verdict']]} {' '.join(measured)} · {n} · look {v['look']:,} · {v['verdict']}"
-
-
 def _verdict(v: Document) -> Iterator[str]:
     yield verdict_line(v)
     if v["needs"] and v["verdict"] != "pass":
         when = "" if v["expected"] is None else f", about {clock(v['expected'])}"
         yield f"  {v['needs']}{when}"
-
-
-def amount(v: Document, value: float) -> str:
-    """A difference with sign and unit: per cent (relative), points (shares), or the metric's own unit."""
-    if v["scale"] == "relative":
-        return _signed(f"{value:+.1%}")
-    if v["method"].startswith("exact"):
-        return _signed(f"{100 * value:+.2f}pp")
-    return _signed(f"{value:+.4g}")
-
-
-def _bound(v: Document) -> str:
-    if v["boundScale"] == "relative" and v["scale"] != "relative":
-        return _signed(f"{v['bound']:+.1%}") + " of the champion's rate"
-    return amount(v, v["bound"])
 
 
 def _history(r: Document) -> Iterator[str]:
@@ -180,37 +143,6 @@ def _decided(same: Iterable[Document]) -> str:
     by = "" if first["actor"] == "seatrial" else f" ({first['actor']})"
     again = f" · again until {clock(more[-1]['at'])}" if more else ""
     return f"{clock(first['at'])}  {first['action']:<9}  {first['rule']:<14}  {first['reason']}{by}{again}"
-
-
-# ── small things ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def percent(value: float) -> str:
-    return f"{value:g}%"
-
-
-def clock(text: str) -> str:
-    """``2013-07-05 10:00`` UTC; seconds only where they say something."""
-    time = datetime.fromisoformat(text)
-    return f"{time:%Y-%m-%d %H:%M:%S}" if time.second else f"{time:%Y-%m-%d %H:%M}"
-
-
-def span(seconds: float) -> str:
-    """A length of time in its two largest units: ``3d``, ``1d12h``, ``45m``, ``20s``."""
-    whole, parts = round(seconds), []
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
-        n, whole = divmod(whole, size)
-        if n:
-            parts.append(f"{n}{unit}")
-    return "".join(parts[:2]) or "0s"
-
-
-def count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def _signed(text: str) -> str:
-    return text.replace("-", "−")
 
 
 def _seconds(start: str, end: str) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from seatrial.cli.render import STATUS, clock, percent
+from seatrial.control.wording import STATUS, clock, percent
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
@@ -65,6 +65,16 @@ def audit(document: dict[str, Any]) -> Table:
         for e in document["entries"]
     ]
     return table(headers, rows, right=("SEQ",))
+
+
+def people(document: dict[str, Any]) -> Table:
+    headers = ("NAME", "ROLE", "EXPIRES", "GRANTED", "BY")
+    rows = [
+        (p["name"], p["role"], f"{clock(p['expires'])}{' (over)' if p['expired'] else ''}" if p["expires"] else "never",
+         clock(p["granted"]), p["grantedBy"])
+        for p in document["people"]
+    ]  # fmt: skip
+    return table(headers, rows)
 
 
 def short(digest: str | None) -> str:

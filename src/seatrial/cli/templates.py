@@ -1,67 +1,104 @@
-"""The files that ``seatrial init`` writes."""
+"""The files that ``seatrial init`` writes.
+
+A line that begins with ``#`` and no space is a setting at its default: without the ``#`` the file says the same. Other
+comments begin with ``# ``.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
+import yaml
+
 CONFIG: Final = """\
-# A seatrial project. All settings: `seatrial config schema`. What is in force: `seatrial config show`.
+# A seatrial project. What begins with '#' and no space is a setting at its default: uncomment it to change it.
+# All settings and their forms: `seatrial config schema`. What is in force: `seatrial config show`.
 project: {name}
 
-# Where models, rollouts, decisions and the audit log are kept. SQLite here; in production for example
-# store: postgresql://seatrial@db.internal/seatrial
-store: .seatrial/store.db
-
-# The control plane's API (token in .seatrial/run/token), and the gateway that your clients call:
-# POST http://127.0.0.1:{gateway_port}/models/NAME/<path of your model server>
+# For people and pipelines: pages, HTTP API, metrics. Calls that change something need the token in .seatrial/run/token.
+# names: further Host names it answers to. openReads: whether reading needs no token (null: on loopback it does not).
 api:
   port: {api_port}
+  #host: 127.0.0.1
+  #names: []
+  #openReads: null
+
+# For your services: POST http://127.0.0.1:{gateway_port}/models/NAME/<path of your model server>
 gateway:
   port: {gateway_port}
+  #host: 127.0.0.1
 
 # How long a client waits at most, and how long one version gets before the next one in its chain is asked.
-timeouts:
-  request: 2s
-  attempt: 500ms
+#timeouts: {{request: 2s, attempt: 500ms}}
+
+# Models, rollouts, decisions and the audit log. SQLite here; in production for example
+# postgresql://seatrial@db.internal/seatrial, with the extra seatrial[postgres].
+#store: .seatrial/store.db
 
 # wall: live traffic. replay: event time comes from the request header x-event-time, to rehearse on past data.
-clock: wall
+#clock: wall
 """
 
-PLAN: Final = """\
-# A release plan: what is watched, how much loss is tolerable, and the steps from shadow to everyone.
-# Check it with `seatrial plan validate FILE`, see what it means with `seatrial plan explain FILE`.
-apiVersion: seatrial/v1
-kind: Plan
-name: standard
-description: Shadow first, then 1%, 10% and 50% of the units, then everyone.
-
-# Metrics. A guardrail can stop the release and must pass before everyone gets it; a signal is only shown.
-# A margin is the loss you can live with, with its unit: 2% (relative) or 1pp (points of a share).
-metrics:
+_METRICS: Final = """\
   - name: errors            # requests the new version did not answer with a valid prediction, counted once a unit
     kind: error_rate
-    margin: 1pp
+    margin: {errors}
     limit: 20%              # beyond this the canary is taken out at once, without waiting for statistics
   - name: slow              # answers slower than the threshold, counted once a unit
     kind: latency
-    threshold: 500ms
-    margin: 2pp
-  - name: requests_per_unit # do units come back less often?
+    threshold: 300ms
+    margin: {slow}
+  # What the predictions are worth matters most. It needs outcomes: what became of each prediction, reported within the
+  # horizon (every pause must be longer). Here: how far the score was from a 0 or 1. Other kinds: docs/plans.md.
+  {mark}- {{name: log_loss, kind: loss, loss: log_loss, outcome: {outcome}, horizon: {horizon}, margin: 5%}}
+"""
+
+_REST: Final = """
+# The rest, at its defaults: see docs/plans.md.
+#timeBucket: 1h
+#unit: null
+#segments: []
+#alpha: {rollback: 0.05, promotion: 0.05, srm: 0.001}
+#strikes: {perStep: 2, total: 4}
+"""
+
+_QUICK: Final = """\
+# For a first try: some minutes of traffic decide. Wide margins, no shadow; plans/standard.yaml is for real releases.
+# `seatrial plan validate FILE` checks it, `seatrial plan explain FILE` says what it means.
+name: quick
+description: 20% of the units, then half of them, then everyone.
+
+# A guardrail can stop a release and must pass before everyone gets it. Its margin is the loss you can live with, with
+# its unit: 2% (relative) or 1pp (points of a share).
+metrics:
+{metrics}
+# A step ends when it has lasted its pause and every guardrail excludes a loss beyond `tolerance` margins (3x unless
+# `analysis` says otherwise; the margin itself before everyone).
+steps:
+  - setWeight: 20%
+  - pause: {{duration: 30s}}
+  - setWeight: 50%
+  - pause: {{duration: 30s}}
+
+# How often the evidence is judged, and when to stop waiting for it.
+lookEvery: 5s
+deadline: 1h
+onDeadline: abort
+{rest}"""
+
+_STANDARD: Final = """\
+# A release plan: what is watched, how much loss is tolerable, and the steps from shadow to everyone.
+# `seatrial plan validate FILE` checks it, `seatrial plan explain FILE` says what it means.
+name: standard
+description: Shadow first, then 1%, 10% and 50% of the units, then everyone.
+
+# A guardrail can stop a release and must pass before everyone gets it; a signal is only shown. A margin is the loss you
+# can live with, with its unit: 2% (relative) or 1pp (points of a share).
+metrics:
+{metrics}  - name: requests_per_unit # do units come back less often?
     kind: requests_per_unit
     role: signal
-  # What the predictions are worth is what matters most. Send outcomes (`seatrial outcomes import`) and add, e.g.:
-  # - name: log_loss        # the model's own score against what happened
-  #   kind: loss
-  #   loss: log_loss
-  #   outcome: label        # the name your outcomes carry
-  #   horizon: 24h          # how long after the prediction the outcome counts
-  #   margin: 2%
-  # - name: conversion
-  #   kind: proportion
-  #   outcome: converted
-  #   horizon: 7d
-  #   margin: 1%
 
 # Steps, one key each. `pause` is the least time; guardrails watch all along, and a step ends only when its samples are
 # there and a loss beyond `tolerance` margins is excluded (3x by default, the margin itself before everyone).
@@ -80,5 +117,27 @@ steps:
 
 # After this nothing advances any more: hold (keep the split and wait for somebody) or abort.
 deadline: 14d
-onDeadline: hold
-"""
+#onDeadline: hold
+#lookEvery: 10s
+{rest}"""
+
+
+def files(*, name: str, api_port: int, gateway_port: int, outcome: str = "") -> dict[str, str]:
+    """Path → text of a new project. ``outcome``: what will be reported about predictions; none is known if empty."""
+    scored = {"mark": "" if outcome else "#", "outcome": _scalar(outcome or "label")}
+    quick = _METRICS.format(errors="2pp", slow="5pp", horizon="10s", **scored)
+    standard = _METRICS.format(errors="1pp", slow="2pp", horizon="30m", **scored)
+    return {
+        "seatrial.yaml": CONFIG.format(name=_scalar(name), api_port=api_port, gateway_port=gateway_port),
+        "plans/quick.yaml": _QUICK.format(metrics=quick, rest=_REST),
+        "plans/standard.yaml": _STANDARD.format(metrics=standard, rest=_REST),
+    }
+
+
+def _scalar(text: str) -> str:
+    """Text as YAML reads it back: quoted where it would be a number, a truth value or two words with a colon."""
+    try:
+        plain = yaml.safe_load(f"[{text}]") == [text]
+    except yaml.YAMLError:
+        plain = False
+    return text if plain else json.dumps(text, ensure_ascii=False)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from seatrial.errors import UsageError
 from seatrial.store.db import Store, Transaction
 
+log = logging.getLogger("seatrial.control")
+
 CLOCK_KEY = "clock"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NOTEWORTHY = timedelta(seconds=5)
+"""A step back by so much is logged; NTP corrects less than that all the time."""
 
 
 class Clock(Protocol):
@@ -19,14 +27,49 @@ class Clock(Protocol):
 
 
 class WallClock:
-    """The machine's clock, never going back: a step backwards holds time still until it is caught up."""
+    """The machine's clock, never going back and never standing still.
 
-    def __init__(self) -> None:
-        self._latest = EPOCH
+    Where the machine's clock is set back, time goes on from where it was, at the pace of a steady clock, until the
+    machine's has caught up: looks go on, each is taken once, and harm is still found within seconds. A step forward is
+    taken as it is. ``wall`` and ``steady`` (seconds that only grow) are the machine's.
+    """
+
+    def __init__(
+        self, wall: Callable[[], datetime] = lambda: datetime.now(UTC), steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall, self._steady = wall, steady
+        self._latest = self._anchor = EPOCH
+        self._anchored = steady()
+        self._behind = False
+        self._lock = threading.Lock()
 
     def now(self) -> datetime:
-        self._latest = max(self._latest, datetime.now(UTC))
-        return self._latest
+        with self._lock:
+            wall = self._wall()
+            if wall >= self._latest:
+                self._anchor_at(wall)
+            else:
+                gone = timedelta(seconds=self._steady() - self._anchored)
+                self._latest = max(self._latest, self._anchor + gone)
+                self._tell(self._latest - wall)
+            return self._latest
+
+    def not_before(self, seen: datetime) -> None:
+        """Go on from a time that was seen by somebody before: a restart does not set the clock back either."""
+        self.now()
+        with self._lock:
+            if seen > self._latest:
+                self._anchor_at(seen)
+
+    def _anchor_at(self, moment: datetime) -> None:
+        self._latest = self._anchor = moment
+        self._anchored = self._steady()
+        self._behind = False
+
+    def _tell(self, behind: timedelta) -> None:
+        if behind > NOTEWORTHY and not self._behind:
+            self._behind = True
+            log.warning("the clock of this machine went back by %s; time goes on from where it was", behind)
 
 
 class StoredClock:
@@ -48,9 +91,9 @@ class StoredClock:
 def aware(text: str) -> datetime:
     """A time with its zone, from ISO 8601. Raises UsageError for a time without one."""
     try:
-        time = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError("ST0810", f"{text!r} is not a time such as 2013-07-01T00:00:00Z.") from None
-    if time.tzinfo is None:
+    if moment.tzinfo is None:
         raise UsageError("ST0811", f"{text!r} has no time zone.", remedy="Write UTC as 'Z'.")
-    return time.astimezone(UTC)
+    return moment.astimezone(UTC)

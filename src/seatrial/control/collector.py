@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter, deque
 from collections.abc import Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,19 +18,20 @@ import pyarrow.parquet as pq
 
 from seatrial import processes
 from seatrial.control.project import Project
+from seatrial.control.rotation import Rotation
 from seatrial.errors import Unavailable
 from seatrial.events.capture import CaptureContext, convert
+from seatrial.events.log import LogReader, Progress
 from seatrial.events.outcomes import OutcomeLog
-from seatrial.events.parts import LogReader, Progress, ingest, list_parts, model_directory
+from seatrial.events.parts import Notes, ingest, list_parts, model_directory
 from seatrial.evidence.snapshot import Captured
 from seatrial.gateway.envoy import Envoy
+from seatrial.gateway.files import write_atomically
 from seatrial.ids import Arm
-from seatrial.store.db import Store
 
 Key = tuple[str, int, str]
 """Rollout, phase, arm."""
 
-BASES_KEY = "capture.bases"
 SETTLE_S = 10.0
 LAG_S = 1.0
 """What Envoy counted this long before a log was drained is in it: Envoy writes its log every 0.2 s."""
@@ -50,16 +54,30 @@ class Collector:
     after a restart.
     """
 
-    def __init__(self, project: Project, store: Store, envoy: Envoy) -> None:
-        self._project, self._store, self._envoy = project, store, envoy
+    def __init__(self, project: Project, envoy: Envoy) -> None:
+        self._project, self._envoy = project, envoy
         self._sources: list[tuple[LogReader, Progress]] = []
         self._outcomes: OutcomeLog | None = None
         self._logged: Counter[Key] = Counter()
         self._sure = False
+        self._rotation = Rotation(project.config.capture)
+        self._logs = [Path(envoy.settings.live_log), Path(envoy.settings.shadow_log)]
         self._readings: deque[tuple[float, Mapping[Key, int]]] = deque()
+        self._latest: Mapping[Key, int] = {}
         self._low: Mapping[Key, int] = {}
         self._attached: str | None = None
         self._bases: Mapping[Key, int] = {}
+        self._lost: Mapping[Key, int] = {}
+
+    @property
+    def flush_s(self) -> float:
+        """How long Envoy may keep a line to itself, in seconds; that much is lost when it is killed."""
+        return self._envoy.settings.flush_ms / 1000
+
+    @property
+    def sure(self) -> bool:
+        """Whether everything that is in the parts is committed, and counted."""
+        return self._sure
 
     def collect(self, scope: Scope, watermark: datetime, captured_at: datetime) -> int:
         """Convert every complete line; returns the rows written."""
@@ -67,6 +85,7 @@ class Collector:
         if not self._sure:
             self._open()
         self._sure, was_sure = False, self._sure
+        self._rotate()
         rows = 0
         for reader, progress in self._sources:
             make = partial(self._convert, scope.contexts, watermark, captured_at)
@@ -78,22 +97,26 @@ class Collector:
         self._sure = True
         return rows
 
-    def settle(self, scope: Scope, watermark: datetime, captured_at: datetime) -> None:
+    def settle(
+        self, scope: Scope, watermark: datetime, captured_at: datetime, turn: AbstractContextManager[object]
+    ) -> None:
         """Collect until everything that was answered is captured (a replay waits for this before time moves on).
 
+        Each pass takes its ``turn`` (the controller's lock); in between a kill or a rollback gets its own.
         Raises Unavailable when the log does not catch up: time must not move over lost events.
         """
         deadline = time.monotonic() + SETTLE_S
         steady = 0
         while True:
-            before = self._read_counters()
-            self.collect(scope, watermark, captured_at)
-            missing = self._missing(before, scope.rollouts)
-            done = not missing and before == self._read_counters() and not self._envoy.copies_in_flight()
-            steady = steady + 1 if done else 0
-            if steady >= 2 and before is not None:
-                self._low = before
-                return
+            with turn:
+                before = self._read_counters()
+                self.collect(scope, watermark, captured_at)
+                missing = self._missing(before, scope.rollouts)
+                done = not missing and before == self._read_counters() and not self._envoy.copies_in_flight()
+                steady = steady + 1 if done else 0
+                if steady >= 2 and before is not None:
+                    self._low = before
+                    return
             if time.monotonic() > deadline:
                 raise Unavailable(
                     "ST0826", f"the capture log does not catch up with Envoy's counters: {missing} requests missing.",
@@ -115,31 +138,59 @@ class Collector:
             arm: Arm = key[2]  # type: ignore[assignment]
             logged, low = self._logged[key], self._low.get(key, 0)
             high = None if now is None else max(now.get(key, 0), low)
-            found[key[1], arm] = Captured(logged, None if high is None else min(max(logged, low), high))
+            counted = None if high is None else min(max(logged, low), high)
+            found[key[1], arm] = Captured(logged, counted, self._lost.get(key, 0))
         return found
 
-    def attach(self, pid: int) -> None:
-        """Count with this Envoy from now on. One that is new counts from zero: what is logged by now is the base.
+    def attach(self, pid: int, *, fresh: bool) -> None:
+        """Count with this Envoy from now on. A ``fresh`` one counts from zero: what is logged by now is the base.
 
-        The log of the one before has been drained: collect first, whoever replaces an Envoy.
+        The log of the one before has been drained: collect first, whoever replaces an Envoy. One that runs already,
+        though nobody has counted with it yet, was started while the store was away: its own count is in the log, too.
+        What the one before had counted when it was last asked, and the log lacks now, it took with it: at most what it
+        answered within its flush interval. These requests stay counted, and are known to be lost.
         """
         name = f"{pid}:{processes.started(pid)}"
-        with self._store.begin() as tx:
-            stored = tx.settings.get(BASES_KEY)
-            if stored is not None and stored.value["envoy"] == name:
-                self._bases = {(r, p, a): n for r, p, a, n in stored.value["bases"]}
-            else:
-                self._bases = dict(self._logged)
-                bases = [[*key, n] for key, n in sorted(self._bases.items())]
-                tx.settings.put(BASES_KEY, {"envoy": name, "bases": bases}, datetime.now(UTC))
-        self._attached = name
+        kept = self._kept(name)
+        if kept is None:
+            counted = {} if fresh else self._envoy.counters()
+            lost = {key: n - self._logged[key] for key, n in self._latest.items() if n > self._logged[key]}
+            bases = {k: self._logged[k] + lost.get(k, 0) - counted.get(k, 0) for k in {*self._logged, *lost}}
+            kept = bases, lost
+            self._bases_file.parent.mkdir(parents=True, exist_ok=True)
+            document = {"envoy": name, "bases": _rows(bases), "lost": _rows(lost)}
+            write_atomically(self._bases_file, json.dumps(document) + "\n", mode=0o600)
+        (self._bases, self._lost), self._attached = kept, name
         self._readings.clear()
         self._low = {}
+
+    @property
+    def _bases_file(self) -> Path:
+        """On disk and not in the store, because an Envoy that dies while the store is away is replaced all the same."""
+        return self._project.state / "capture" / "bases.json"
+
+    def _kept(self, name: str) -> tuple[Mapping[Key, int], Mapping[Key, int]] | None:
+        """What was logged and lost before this Envoy began to count; None for one that nobody has counted with yet."""
+        try:
+            kept = json.loads(self._bases_file.read_text())
+            return (_by_key(kept["bases"]), _by_key(kept["lost"])) if kept["envoy"] == name else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def scrub(self) -> None:
+        """Overwrite what was read and is still in the logs; call it right after ``collect``."""
+        assert self._sure
+        assert self._outcomes is not None
+        for reader, progress in self._sources:
+            reader.scrub(progress)
+        self._outcomes.scrub()
 
     def close(self) -> None:
         """Let go of the logs; what was read stays read."""
         for reader, _ in self._sources:
             reader.close()
+        if self._outcomes is not None:
+            self._outcomes.close()
         self._sources, self._outcomes, self._sure = [], None, False
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -147,11 +198,16 @@ class Collector:
     def _open(self) -> None:
         """Begin where the disk says that everything before is kept."""
         self.close()
-        settings = self._envoy.settings
-        for path in map(self._project.gateway.__truediv__, (settings.live_log, settings.shadow_log)):
+        for path in self._logs:
             progress = Progress(self._project.state / "capture" / f"{path.stem}.json")
             self._sources.append((LogReader(path, progress.load()), progress))
         self._outcomes = OutcomeLog(self._project.outcomes)
+
+    def _rotate(self) -> None:
+        self._rotation.turn(self._logs, self._envoy.reopen_logs)
+        assert self._outcomes is not None
+        if self._rotation.due(self._outcomes.path):
+            self._outcomes.rotate()
 
     def _convert(
         self, contexts: Mapping[str, CaptureContext], watermark: datetime, captured_at: datetime, data: bytes
@@ -169,7 +225,10 @@ class Collector:
         self._logged.clear()
         for model in sorted(set(rollouts.values())):
             for part in list_parts(model_directory(self._project.events, model)):
-                self._count(pq.read_table(part.path, columns=_COLUMNS), only=rollouts.keys())
+                with pq.ParquetFile(part.path) as file:
+                    self._count(file.read(columns=_COLUMNS), only=rollouts.keys())
+                    for rollout, phase, arm, n in Notes.of(file.schema_arrow.metadata).requests:
+                        self._logged[rollout, phase, arm] += n
 
     def _count(self, table: pa.Table, only: Collection[str] | None = None) -> None:
         stamped = pc.and_(pc.is_valid(table["rollout"]), pc.is_valid(table["phase"]))
@@ -185,7 +244,7 @@ class Collector:
             return "Envoy does not say how many"
         return {k: n - self._logged[k] for k, n in counted.items() if k[0] in rollouts and self._logged[k] < n}
 
-    def _read_counters(self) -> dict[Key, int] | None:
+    def _read_counters(self) -> Mapping[Key, int] | None:
         """Envoy's counters since the rollouts began; None where it does not say, or is not the one we count with."""
         try:
             pid = self._envoy.pid
@@ -201,6 +260,15 @@ class Collector:
         """Keep the reading, and find the one that the log must have caught up with when it is drained now."""
         now = time.monotonic()
         if reading is not None:
+            self._latest = reading
             self._readings.append((now, reading))
         while self._readings and now - self._readings[0][0] >= LAG_S:
             self._low = self._readings.popleft()[1]
+
+
+def _rows(counts: Mapping[Key, int]) -> list[list[object]]:
+    return [[*key, n] for key, n in sorted(counts.items())]
+
+
+def _by_key(rows: list[tuple[str, int, str, int]]) -> dict[Key, int]:
+    return {(rollout, phase, arm): n for rollout, phase, arm, n in rows}

@@ -1,7 +1,11 @@
 """The controller: what is stored becomes what runs, and what was captured becomes decisions.
 
 One controller a project, by a lease in the store. Everything it does is under one lock: the loop's thread and the calls
-of the API take turns. Nothing that may take long happens under it, so that a kill never waits.
+of the API take turns. Nothing that may take long happens under it, so that a rollback never waits for long, and a kill
+does not ask for it at all.
+
+What serves users comes first and needs no store: a gateway or a host that died or hangs is replaced whatever else
+fails.
 """
 
 from __future__ import annotations
@@ -16,75 +20,80 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from seatrial import processes
+from seatrial.control import alerts
 from seatrial.control.clock import EPOCH, Clock, StoredClock, WallClock
 from seatrial.control.collector import Collector, Scope
-from seatrial.control.journal import Entry, Homecoming, Move
-from seatrial.control.moves import abort_of, move_of
+from seatrial.control.housekeeping import Housekeeping
+from seatrial.control.journal import Entry
+from seatrial.control.ledger import Ledger
+from seatrial.control.looks import Looks
+from seatrial.control.probes import Probes, Target
 from seatrial.control.project import Project
-from seatrial.control.recorder import put_evidence, record, worth_storing
-from seatrial.control.render import Release, active_release, is_pending
-from seatrial.control.states import decision_from_json, state_from_json
-from seatrial.control.traffic import RETRY_S, Traffic
-from seatrial.control.watch import Watch
-from seatrial.errors import Conflict, IntegrityError, Unavailable
+from seatrial.control.reading import capture_context
+from seatrial.control.render import active_release
+from seatrial.control.traffic import RETRY_S, STORE_DOWN, Traffic
 from seatrial.events.capture import CaptureContext
 from seatrial.events.outcomes import OutcomeLog
 from seatrial.gateway.envoy import Applied
 from seatrial.gateway.kill import KillLatch
-from seatrial.ids import Digest
 from seatrial.registry.version import ModelVersion
-from seatrial.rollout.look import Looked
-from seatrial.rollout.verdicts import Signals
-from seatrial.store import releases
 from seatrial.store.artifacts import ArtifactStore
 from seatrial.store.db import Store, Transaction
-from seatrial.store.leases import Lease
+from seatrial.store.fenced import FencedStore
+from seatrial.store.leases import Lease, LeaseLost
 
 log = logging.getLogger("seatrial.control")
 
 LEASE = "controller"
 LEASE_TTL = timedelta(seconds=20)
 WATERMARK_KEY = "watermark"
-HEEDED_KEY = "kills.heeded"
-STORE_DOWN = (Unavailable, IntegrityError)
-PROTECTIVE = frozenset({"abort", "step_back"})
+GATEWAY = "gateway"
 
 TICK_S = 0.25
 FLUSH_LAG = timedelta(seconds=1)
 """Wall clock: events older than the longest request and this are surely captured (Envoy flushes its log at 0.2 s)."""
 
 
-class LeaseLost(Conflict):
-    """Another controller has taken over."""
-
-
 class Controller:
-    """Owns the store, Envoy, the hosts and the evidence of all active rollouts."""
+    """Owns the store, Envoy, the hosts and the evidence of all active rollouts.
 
-    def __init__(self, project: Project, store: Store) -> None:
-        self.project, self.store = project, store
+    ``store`` is written by whoever holds the lease, and by nobody else: see ``FencedStore``.
+    """
+
+    def __init__(self, project: Project, store: Store, *, lease_ttl: timedelta = LEASE_TTL) -> None:
+        holder = f"{socket.gethostname()}:{os.getpid()}:{processes.started(os.getpid())}"
+        self.project, self.store = project, FencedStore(store, LEASE, holder, lease_ttl)
         self.replay = project.config.clock == "replay"
-        self.clock: Clock = StoredClock(store) if self.replay else WallClock()
+        self._wall = WallClock()
+        self.clock: Clock = StoredClock(store) if self.replay else self._wall
         self.artifacts = ArtifactStore(project.artifacts)
-        self.traffic = Traffic(project, store, self.artifacts)
+        self.traffic = Traffic(project, self.store, self.artifacts)
         self.envoy, self.hosts, self.journal = self.traffic.envoy, self.traffic.hosts, self.traffic.journal
         self.outcomes = OutcomeLog(project.outcomes, clock=self.clock.now)
-        self.collector = Collector(project, store, self.envoy)
+        self.collector = Collector(project, self.envoy)
         self.lock = threading.RLock()
-        self._watches: dict[str, Watch] = {}
-        self._lease: Lease | None = None
-        self._holder = f"{socket.gethostname()}:{os.getpid()}:{processes.started(os.getpid())}"
+        self.ledger = Ledger(self.store, self.traffic, self.clock)
+        self.looks = Looks(project, self.store, self.artifacts, self.traffic, self.collector, self.ledger, self.lock)
+        self.housekeeping = Housekeeping(
+            project, self.store, self.collector, self.clock, self.lock,
+            drain=self._drain, watermark=self.watermark, forget=self.looks.forget,
+        )  # fmt: skip
+        self.probes = Probes(self._probed)
+        self.lost: LeaseLost | None = None
         self._started = False
         self._failed = ""
         self._gateway_at = 0.0
+        self._known_scope = Scope({}, {})
+        self._known_watermark = EPOCH
 
     # ── life ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(self) -> None:
         """Take the lease, bring everything up, and finish what a crash left unrecorded or undecided."""
         with self.lock:
-            self._lease = self._acquire()
+            self.take_lease()
             try:
+                self._wall.not_before(self.watermark() + self._lag)
                 self._drain()
                 self._start_gateway()
                 self.reconcile()
@@ -95,30 +104,26 @@ class Controller:
                 self.stop()
                 raise
             self._started = True
-            with suppress(Exception):  # logged there; one model's look does not keep the others from running
-                self.take_looks()
+        with suppress(Exception):  # logged there; one model's look does not keep the others from running
+            self.take_looks()
 
-    def _acquire(self) -> Lease:
-        """The lease; that of a controller which died on this machine is taken over at once."""
-        now = datetime.now(UTC)
-        with self.store.begin() as tx:
-            held = tx.leases.get(LEASE, now)
-            if held is not None and _is_dead(held.holder):
-                tx.leases.release(held)
-            return tx.leases.acquire(LEASE, self._holder, LEASE_TTL, now)
+    def take_lease(self) -> None:
+        """At once from a controller of this machine that is dead. Raises ``LeaseHeld``."""
+        self.store.take(is_dead=_is_dead, taken_over=self._taken_over)
+
+    def _taken_over(self, tx: Transaction, before: Lease) -> None:
+        log.warning("took over from %s, which had not given its lease back", before.holder)
+        tx.alerts.put(alerts.of_takeover(before.holder, self.store.holder, before.fence, datetime.now(UTC)))
 
     def stop(self) -> None:
         """Release everything. Envoy and the hosts go on: traffic does not depend on this process."""
         with self.lock:
             self._started = False
-            for rollout in [*self._watches]:
-                self._watches.pop(rollout).close()
+            self.looks.close()
             self.collector.close()
             self.traffic.close()
-            if self._lease is not None:
-                lease, self._lease = self._lease, None
-                with self.store.begin() as tx:
-                    tx.leases.release(lease)
+            with suppress(*STORE_DOWN):  # then the lease runs out by itself
+                self.store.give_back()
 
     def missing(self) -> str:
         """What is not as it should be, for people; empty when everything runs. Needs no lock."""
@@ -127,38 +132,41 @@ class Controller:
         return self._failed or self.traffic.missing()
 
     def run(self, stopping: threading.Event) -> None:
-        """The loop: every quarter of a second until told to stop. An error of one round is logged, not fatal."""
-        while not stopping.wait(TICK_S):
-            try:
-                self.tick()
-                self._failed = ""
-            except LeaseLost:
-                log.exception("another controller took over")
-                return
-            except Exception as error:  # whatever it is, the other models and the next round go on
-                log.exception("this round failed; the next one tries again")
-                self._failed = f"the last round failed: {error}"
+        """The loop: every quarter of a second until told to stop, or ``lost`` says who took over.
+
+        An error of one round is logged, not fatal.
+        """
+        with self.probes, self.housekeeping:
+            while not stopping.wait(TICK_S):
+                try:
+                    self.tick()
+                    self._failed = ""
+                except LeaseLost as error:
+                    self.lost = error
+                    return
+                except Exception as error:  # whatever it is, the other models and the next round go on
+                    failed = f"the last round failed: {error}"
+                    if failed != self._failed:  # an outage of an hour is one entry in the log, not fourteen thousand
+                        log.exception("this round failed; the next one tries again")
+                    self._failed = failed
 
     def tick(self) -> None:
-        """One round: lease, gateway and hosts, capture, and on the wall clock the looks that fell due."""
+        """One round: gateway and hosts, lease, capture, and on the wall clock the looks that fell due."""
         with self.lock:
-            self._renew()
+            self._keep_running()
+            self.store.renew()
             self._keep_up()
-            if self.replay:
+            if self.replay or self.probes.doubts(GATEWAY, self.envoy.pid):  # who hangs is not asked for its counters
                 return
             now = self.clock.now()
             self.collector.collect(self._scope(), self.watermark(), now)
-            self._move_watermark(now - self.project.config.timeouts.request.delta - FLUSH_LAG)
-            self.take_looks()
+            self._move_watermark(now - self._lag)
+        self.take_looks()
 
-    def _renew(self) -> None:
-        now = datetime.now(UTC)
-        if self._lease is not None and self._lease.expires_at - now < LEASE_TTL / 2:
-            try:
-                with self.store.begin() as tx:
-                    self._lease = tx.leases.renew(self._lease, LEASE_TTL, now)
-            except Conflict as error:
-                raise LeaseLost(error.code, error.message) from error
+    @property
+    def _lag(self) -> timedelta:
+        """On the wall clock, how far the watermark stays behind."""
+        return self.project.config.timeouts.request.delta + FLUSH_LAG
 
     # ── traffic ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -181,13 +189,17 @@ class Controller:
                 log.exception("the store does not answer; the kill latches are put over the routes in force")
                 return self.traffic.enforce_latches()
 
+    def switch_killed(self) -> Applied:
+        """The kill latches over the routes in force, at once: waits for neither the store nor the lock."""
+        return self.traffic.enforce_latches()
+
     def latches(self) -> tuple[KillLatch, ...]:
         return self.traffic.latches()
 
     def bring_up(self, version: ModelVersion) -> None:
         """A host for a version nothing points to yet; the lock is free while it starts."""
         with self.lock:
-            self.hosts.bring_up(version)
+            self.traffic.bring_up(version)
         self.hosts.settle()
 
     @contextmanager
@@ -197,19 +209,30 @@ class Controller:
         try:
             with self.hosts.held(key):
                 with self.lock:
-                    self.hosts.bring_up(version)
+                    self.traffic.bring_up(version)
                 self.hosts.wait(key)
                 yield
         finally:
             with self.lock:
                 self.traffic.tidy()
 
-    def _keep_up(self) -> None:
+    # ── keeping it running ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _keep_running(self) -> None:
+        """Replace a gateway and hosts that died or hang. Needs no store; what it would have told is found out later."""
+        if self.probes.hangs(GATEWAY, self.envoy.pid):
+            log.error("the gateway does not answer any more; it is ended and started again")
+            self.envoy.kill()
         if self.envoy.pid is None and time.monotonic() >= self._gateway_at:
             self._gateway_at = time.monotonic() + RETRY_S
             log.error("the gateway is gone; starting it again")
-            self._drain()
+            with suppress(*STORE_DOWN, OSError):  # a full disk, say: users do not wait for the log
+                self._drain()
             self._start_gateway()
+        self.traffic.keep_hosts(hung=[key for key, pid in self.hosts.pids().items() if self.probes.hangs(key, pid)])
+
+    def _keep_up(self) -> None:
+        """Put in force and record what is not yet."""
         self.traffic.keep_up()
         self.finish()
         self.heed_kills()
@@ -217,10 +240,16 @@ class Controller:
     def _start_gateway(self) -> None:
         """Start or adopt Envoy. What one before it wrote is drained before the new one is counted with."""
         before = self.envoy.pid
-        pid = self.envoy.start()
+        pid = self.traffic.start_gateway()
         if before not in (None, pid):
             self._drain()
-        self.collector.attach(pid)
+        self.collector.attach(pid, fresh=before != pid)
+
+    def _probed(self) -> list[Target]:
+        """Everything that must answer, for the probes' thread."""
+        pid = self.envoy.pid
+        gateway = [] if pid is None else [Target(GATEWAY, pid, self.envoy.healthy)]
+        return [*gateway, *self.hosts.targets()]
 
     def _drain(self) -> None:
         self.collector.collect(self._scope(), self.watermark(), self.clock.now())
@@ -228,23 +257,27 @@ class Controller:
     # ── capture and time ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _scope(self) -> Scope:
-        with self.store.read() as tx:
-            found = {model.name: active_release(tx, model.name) for model in tx.models.list_models()}
-        rollouts: dict[str, str] = {r.state.rollout: name for name, r in found.items() if r is not None}
-        return Scope({name: self._context(release) for name, release in found.items()}, rollouts)
+        """What is captured; while the store does not answer, as it was known before: nobody else could change it."""
+        with suppress(*STORE_DOWN):
+            self._known_scope = self._read_scope()
+        return self._known_scope
 
-    def _context(self, release: Release | None) -> CaptureContext:
-        """How to read a model's captured requests."""
+    def _read_scope(self) -> Scope:
+        with self.store.read() as tx:
+            found = [(model, active_release(tx, model.name)) for model in tx.models.list_models()]
         secrets = self.project.secrets()
-        segments = () if release is None else tuple((s.name, s.field) for s in release.plan.segments)
-        return CaptureContext(
-            segments=segments, bucket_salt=secrets.bucket_salt, unit_key=secrets.unit_key, replay=self.replay
-        )
+        contexts: dict[str, CaptureContext] = {
+            model.name: capture_context(model, release.plan if release else None, secrets, replay=self.replay)
+            for model, release in found
+        }
+        rollouts: dict[str, str] = {r.state.rollout: model.name for model, r in found if r is not None}
+        return Scope(contexts, rollouts)
 
     def watermark(self) -> datetime:
         """Event time up to which everything is captured."""
-        with self.store.read() as tx:
-            return tx.settings.time(WATERMARK_KEY) or EPOCH
+        with suppress(*STORE_DOWN), self.store.read() as tx:
+            self._known_watermark = tx.settings.time(WATERMARK_KEY) or EPOCH
+        return self._known_watermark
 
     def _move_watermark(self, to: datetime) -> None:
         with self.store.begin() as tx:
@@ -252,149 +285,41 @@ class Controller:
                 tx.settings.advance_time(WATERMARK_KEY, to, to)
 
     def advance(self, to: datetime) -> None:
-        """Replay: wait until everything that was sent is captured, move the stored clock, take the looks due."""
+        """Replay: wait until everything that was sent is captured, move the stored clock, take the looks due.
+
+        Once more to the same time does nothing that was done, and finishes what a crash cut off.
+        """
         with self.lock:
+            self._keep_running()
             self._keep_up()
-            self.collector.settle(self._scope(), self.watermark(), to)
+            scope, watermark = self._scope(), self.watermark()
+        self.collector.settle(scope, watermark, to, self.lock)
+        with self.lock:
             with self.store.begin() as tx:
                 StoredClock.move(tx, to)
             self._move_watermark(to)
-            self.take_looks()
+        self.take_looks()
 
-    # ── looks ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── looks and moves ────────────────────────────────────────────────────────────────────────────────────────────
 
     def take_looks(self) -> None:
-        """Every look that is due at the watermark, in order; each sees exactly the events up to its own tick.
-
-        A model whose look fails does not keep the others from theirs; the first error is raised in the end.
-        """
-        until = self.watermark()
-        active = self._active()
-        for rollout in [rollout for rollout in self._watches if rollout not in {r.state.rollout for r in active}]:
-            self._watches.pop(rollout).close()
-        errors = []
-        for release in active:
-            try:
-                self._follow(release, until)
-            except Exception as error:
-                log.exception("a look at %s failed", release.state.rollout)
-                errors.append(error)
-        if errors:
-            raise errors[0]
-
-    def _active(self) -> list[Release]:
-        with self.store.read() as tx:
-            found = [active_release(tx, model.name) for model in tx.models.list_models()]
-        return [release for release in found if release is not None]
-
-    def _follow(self, release: Release, until: datetime) -> None:
-        current: Release | None = release
-        while current is not None and not current.state.over:
-            watch = self._watch(current)
-            at = watch.next_look(current.state)
-            if at > until:
-                return
-            signals = self._signals(current)
-            looked = watch.look(current.state, at, self.collector.captured(current.state.rollout), signals)
-            self._act(current, looked)
-            with self.store.read() as tx:
-                current = active_release(tx, release.state.model)
-
-    def _watch(self, release: Release) -> Watch:
-        rollout = release.state.rollout
-        if rollout not in self._watches:
-            self._watches[rollout] = Watch(self.project, release)
-        return self._watches[rollout]
-
-    def _signals(self, release: Release) -> Signals:
-        killed = next((latch for latch in self.latches() if latch.model == release.state.model), None)
-        return Signals(killed=f"{killed.actor}: {killed.reason}" if killed else "")
-
-    # ── acting ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _act(self, release: Release, looked: Looked) -> None:
-        """Protective moves are routed first and recorded second; everything else the other way round."""
-        decision = looked.decision
-        with self.store.read() as tx:
-            keep = worth_storing(decision, tx.decisions.last(release.state.rollout))
-        digest = put_evidence(self.artifacts, looked.evidence) if keep else None
-        move = move_of(release, decision, looked.state, digest)
-        if decision.action in PROTECTIVE:
-            self.protect(move)
-            self.finish()
-        else:
-            self._record(move, keep)
-        if decision.phase != release.state.phase.number:
-            log.info("%s %s: %s", decision.rollout, decision.action, decision.reason)
-            self.reconcile()
+        """Every look that is due; the lock is free between two of them."""
+        self.looks.take(self.watermark())
 
     def protect(self, move: Entry) -> Applied:
         """Put a protective move in force at once; ``finish`` records it. From here on no crash takes it back."""
         with self.lock:
-            self.journal.write(move)
-            return self.reroute()
+            return self.ledger.protect(move)
 
     def finish(self) -> None:
-        """Record the moves that were routed and not recorded yet: just now, or by a controller that died in between."""
+        """Record what was routed and not recorded yet."""
         with self.lock:
-            moves = self.journal.moves()
-            for move in moves:
-                if isinstance(move, Homecoming):
-                    self._record_homecoming(move)
-                elif self._is_pending(move):
-                    self._record(move, keep=True)
-            if moves:
-                self.journal.clear()
-
-    def _is_pending(self, move: Move) -> bool:
-        with self.store.read() as tx:
-            return any(is_pending(move, stored) for stored in tx.rollouts.list(active=True))
-
-    def _record(self, move: Move, keep: bool) -> None:
-        decision, state = decision_from_json(move.decision), state_from_json(move.state)
-        digest = None if move.evidence is None else Digest(move.evidence)
-        with self.store.begin() as tx:
-            record(tx, decision, state, revision=move.revision, digest=digest, store_decision=keep)
-
-    def _record_homecoming(self, move: Homecoming) -> None:
-        with self.store.begin() as tx:
-            pointers = tx.models.pointers(move.model)
-            if (pointers.get("champion"), pointers.get("previous")) == (move.champion, move.home):
-                at = datetime.fromisoformat(move.at)
-                releases.roll_back(
-                    tx.models, move.model, expected_champion=move.champion, actor=move.actor, now=at, reason=move.reason
-                )
+            self.ledger.finish()
 
     def heed_kills(self) -> None:
-        """What follows from kills, once for each, also from one that came while no controller ran: the rollout of a
-        killed model is over, and the kill is in the audit log."""
+        """What follows from kills, once for each."""
         with self.lock:
-            latches = self.latches()
-            if not latches:
-                return
-            with self.store.read() as tx:
-                new = _unheeded(tx, latches)
-                killed = [(latch, release) for latch in new if (release := active_release(tx, latch.model))]
-            for latch, release in killed:
-                now, reason = self.clock.now(), f"kill switch: {latch.reason}"
-                self.protect(abort_of(release, reason, latch.actor, now))
-                self.finish()
-            if new:
-                with self.store.begin() as tx:
-                    self._audit(tx, new, latches)
-
-    def _audit(self, tx: Transaction, new: list[KillLatch], latches: tuple[KillLatch, ...]) -> None:
-        now = self.clock.now()
-        for latch in new:
-            detail = {"mode": latch.mode, "reason": latch.reason, "killed_at": latch.time.isoformat()}
-            tx.audit.append(latch.actor, "model.kill", latch.model, detail, now)
-        tx.settings.put(HEEDED_KEY, {latch.model: latch.time.isoformat() for latch in latches}, now)
-
-
-def _unheeded(tx: Transaction, latches: tuple[KillLatch, ...]) -> list[KillLatch]:
-    known = tx.settings.get(HEEDED_KEY)
-    times = {} if known is None else known.value
-    return [latch for latch in latches if times.get(latch.model) != latch.time.isoformat()]
+            self.ledger.heed_kills()
 
 
 def _is_dead(holder: str) -> bool:

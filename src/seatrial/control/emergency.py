@@ -20,16 +20,15 @@ from seatrial.control.gateway import gateway_of as gateway_of
 from seatrial.control.journal import Homecoming, Journal
 from seatrial.control.moves import abort_of
 from seatrial.control.project import Project
-from seatrial.control.recorder import record
+from seatrial.control.recorder import record, record_homecoming, record_revival
 from seatrial.control.render import Desired, Release, VersionKey, desired, route_table
 from seatrial.control.states import decision_from_json, state_from_json
-from seatrial.control.switched import Switched
+from seatrial.control.switched import Switched, shares
 from seatrial.errors import Conflict, IntegrityError, NotFound, SeatrialError, Unavailable, UsageError
 from seatrial.gateway.envoy import Envoy
 from seatrial.gateway.kill import KillLatch, KillMode, apply_latches, read_latches, remove_latch, write_latch
-from seatrial.gateway.routes import OFF, Endpoint, ModelRoute, RouteTable
+from seatrial.gateway.routes import Endpoint, ModelRoute, RouteTable
 from seatrial.ids import ModelName, VersionNumber
-from seatrial.store import releases
 from seatrial.store.db import Store
 
 TRIES = 3
@@ -68,6 +67,8 @@ def kill(project: Project, model: str, mode: KillMode, *, reason: str, actor: st
         )
 
     def killed(table: RouteTable) -> RouteTable:
+        if model in table.unavailable:
+            return table
         route = _as_stored(project, table, model) if again else table.model(model)
         return _with_route(table, replace(route, killed=None))
 
@@ -90,9 +91,9 @@ def revive(project: Project, model: str, *, reason: str, actor: str) -> Switched
         latch = next((latch for latch in read_latches(project.kill_latches) if latch.model == model), None)
         if latch is None:
             raise NotFound("ST0733", f"model '{model}' is not killed.")
-        detail = {"mode": latch.mode, "killed_by": latch.actor, "reason": reason}
+        now = clock_of(project, store).now()
         with store.begin() as tx:
-            tx.audit.append(actor, "model.revive", model, detail, clock_of(project, store).now())
+            record_revival(tx, latch, actor, reason, now)
         remove_latch(project.kill_latches, model)
         if envoy.pid is None:
             return _switched(envoy, model, "champion", began, f"the latch is removed; {NEXT_START}")
@@ -155,8 +156,10 @@ def _render(project: Project, store: Store, table: RouteTable, model: str) -> Mo
 
 
 def _route(project: Project, table: RouteTable, want: Desired) -> ModelRoute | None:
-    rendered = route_table([want], _endpoints(table), project.config, generation=0)
-    return rendered.models[0] if rendered.models else None
+    endpoints = _endpoints(table)
+    if (want.model.name, want.champion) not in endpoints:
+        return None
+    return route_table([want], endpoints, project.config, generation=0).models[0]
 
 
 def _require_route(project: Project, table: RouteTable, want: Desired) -> ModelRoute:
@@ -210,14 +213,7 @@ def _recording(project: Project, store: Store, want: Desired, reason: str, actor
 
         def roll_back() -> None:
             with store.begin() as tx:
-                releases.roll_back(
-                    tx.models,
-                    want.model.name,
-                    expected_champion=want.champion,
-                    actor=actor,
-                    now=now,
-                    reason=reason,
-                )
+                record_homecoming(tx, move)
 
         return roll_back
     return _abort(project, store, want.release, reason, actor, now)
@@ -239,7 +235,8 @@ def _abort(
 
 def _require_known(project: Project, envoy: Envoy, model: str) -> None:
     """A misspelt kill must not look like one that worked. Where neither gateway nor store can say, it is written."""
-    known = {route.model for route in envoy.table().models}
+    table = envoy.table()
+    known = {*(route.model for route in table.models), *table.unavailable}
     if model in known:
         return
     with suppress(*STORE_DOWN), Store.open(project.store_url, patience=PATIENCE) as store, store.read() as tx:
@@ -258,20 +255,15 @@ def _switched(envoy: Envoy, model: str, to: str, began: float, done: str, *, unt
     took = ((until or time.perf_counter()) - began) * 1000
     table = envoy.table()
     split = _split(envoy, table, model)
-    shares = ", ".join(f"{version} {share:.2%}" for version, share in split.items())
-    told = f" in {took:.1f} ms; Envoy now sends {shares} (generation {table.generation})" if split else ""
+    sent = ", ".join(f"{version} {share:.2%}" for version, share in split.items())
+    told = f" in {took:.1f} ms; Envoy now sends {sent} (generation {table.generation})" if split else ""
     return Switched(model, to, took, table.generation, split, f"{model} {done}{told}" if split else f"{model}: {done}")
 
 
 def _split(envoy: Envoy, table: RouteTable, model: str) -> dict[str, float]:
     """Share by version as Envoy has it; empty when there is no Envoy."""
-    route = next((r for r in table.models if r.model == model), None)
-    if envoy.pid is None or route is None:
+    if envoy.pid is None:
         return {}
-    if route.killed == OFF:
-        return {OFF: 1.0}
-    weights = envoy.split().get(model, {})
-    shares = {f"v{route.champion.version}": (weights.get("champion", 0) + weights.get("mirrored", 0)) / 10_000}
-    if route.canary is not None and weights.get("canary"):
-        shares[f"v{route.canary.version}"] = weights["canary"] / 10_000
-    return shares
+    with suppress(NotFound):
+        return shares(envoy, table, model)
+    return {}

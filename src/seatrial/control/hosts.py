@@ -6,11 +6,14 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
+from seatrial import processes
+from seatrial.control.probes import TIMEOUT_S, Target
 from seatrial.control.project import Project
 from seatrial.control.render import VersionKey
 from seatrial.errors import SeatrialError, Unavailable
@@ -18,7 +21,7 @@ from seatrial.gateway.routes import Endpoint
 from seatrial.ids import ModelName, VersionNumber
 from seatrial.registry.version import ModelVersion
 from seatrial.serving.process import HostProcess, host_info
-from seatrial.serving.spec import ArtifactFormat, HostSpec
+from seatrial.serving.spec import ArtifactFormat, HostSpec, Reading
 from seatrial.store.artifacts import ArtifactStore
 
 log = logging.getLogger("seatrial.control")
@@ -29,6 +32,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 """Between restarts of a host that dies again and again: twice as long each time, until one lived for a minute."""
 
 STEADY_S = 60.0
+RESTART_GRACE_S = 2.0
+"""For a host that does not even take a new contract; the controller's lock is held meanwhile."""
 
 
 @dataclass(slots=True)
@@ -49,25 +54,41 @@ class Hosts:
         self._unproven: set[VersionKey] = set()
         self._held: Counter[VersionKey] = Counter()
         self._deaths: dict[VersionKey, _Deaths] = {}
+        self._left_out: dict[VersionKey, str] = {}
         self._leaving: dict[VersionKey, threading.Thread] = {}
 
-    def ensure(self, versions: Iterable[ModelVersion]) -> dict[VersionKey, Endpoint]:
+    def ensure(
+        self, versions: Iterable[ModelVersion], readings: Mapping[ModelName, Reading]
+    ) -> dict[VersionKey, Endpoint]:
         """Start or adopt a host for each version; returns where all of them listen, ready or not.
 
-        One that cannot be started (a changed artifact) is logged and left out: the others run all the same.
+        One that cannot be started (a changed artifact) is left out: the others run all the same.
         """
+        before, self._left_out = self._left_out, {}
         for version in versions:
+            key = (version.model, version.number)
             try:
-                self.bring_up(version)
-            except SeatrialError:
-                log.exception("the host of %s cannot be started", version.name)
+                self.bring_up(version, readings[version.model])
+            except (SeatrialError, OSError) as error:
+                self._left_out[key] = str(error)
+                if before.get(key) != str(error):
+                    log.exception("the host of %s cannot be started", version.name)
         return self.endpoints()
 
-    def bring_up(self, version: ModelVersion) -> VersionKey:
-        """Start or adopt the host of one version."""
+    def left_out(self) -> dict[VersionKey, str]:
+        """Versions that are wanted and have no host, and why."""
+        return dict(self._left_out)
+
+    def bring_up(self, version: ModelVersion, reading: Reading) -> VersionKey:
+        """Start or adopt the host of one version; one that runs is told how bodies are read now."""
         key = (version.model, version.number)
-        if key not in self._running:
-            self._running[key] = self._launch(key, version)
+        host = self._running.get(key)
+        if host is None:
+            self._running[key] = self._launch(key, version, reading)
+        elif host.spec.reading != reading and not host.reread(reading):
+            log.warning("the host of %s does not take the new contract and is restarted", version.name)
+            host.stop(grace=RESTART_GRACE_S)
+            host.start()
         return key
 
     def wait(self, key: VersionKey, timeout_s: float = READY_S) -> None:
@@ -110,12 +131,33 @@ class Hosts:
         """Names of hosts whose process is gone."""
         return [f"{model} v{number}" for (model, number), host in [*self._running.items()] if not host.alive()]
 
+    def pids(self) -> dict[VersionKey, int | None]:
+        """The process of every known host."""
+        return {key: host.pid for key, host in self._running.items()}
+
+    def targets(self) -> list[Target]:
+        """Every host that lives, with the question whether it answers; for a thread that may change nothing."""
+        return [
+            Target(key, host.pid, partial(_answers, host)) for key, host in [*self._running.items()] if host.pid
+        ]  # fmt: skip
+
+    def end(self, hung: Iterable[VersionKey]) -> list[str]:
+        """End hosts that do not answer any more, at once; returns their names. ``revive`` starts them again."""
+        found = [key for key in hung if key in self._running]
+        for key in found:
+            self._running[key].kill()
+        return [f"{model} v{number}" for model, number in found]
+
     def revive(self) -> list[str]:
-        """Restart hosts that died, on their ports, so that no route changes; returns their names."""
+        """Restart hosts that died; returns their names.
+
+        On their ports, so that no route changes. A port that somebody else has taken meanwhile is given up.
+        """
         due = [key for key, host in self._running.items() if not host.alive() and self._is_due(key)]
         for key in due:
             old = self._running[key]
-            self._running[key] = HostProcess(replace(old.spec, port=old.port), old.directory)
+            port = processes.free_port(old.spec.host, wanted=old.port)
+            self._running[key] = HostProcess(replace(old.spec, port=port), old.directory)
             self._running[key].start()
         return [f"{model} v{number}" for model, number in due]
 
@@ -157,10 +199,12 @@ class Hosts:
         self._leaving[key] = thread
         thread.start()
 
-    def _launch(self, key: VersionKey, version: ModelVersion) -> HostProcess:
+    def _launch(self, key: VersionKey, version: ModelVersion, reading: Reading) -> HostProcess:
         if (leaving := self._leaving.pop(key, None)) is not None:
             leaving.join()  # the new one must not be taken for the old one, nor the other way round
-        process = HostProcess(self._spec(version), self._project.host_directory(version.model, version.number))
+        process = HostProcess(
+            self._spec(version).read_as(reading), self._project.host_directory(version.model, version.number)
+        )
         if not process.adopt():
             if version.serving.artifact is not None:
                 self._artifacts.verify(version.serving.artifact)
@@ -180,10 +224,16 @@ class Hosts:
             artifact_dir=str(self._artifacts.path(serving.artifact)),
             format=cast(ArtifactFormat, serving.format),
             features=serving.features,
+            dtypes=serving.dtypes,
             output=serving.output,
             trust_pickle=serving.trust_pickle,
             trusted_types=serving.trusted_types,
         )
+
+
+def _answers(host: HostProcess) -> bool:
+    told = host_info(host.spec.host, host.port, TIMEOUT_S)
+    return told is not None and told.get("pid") == host.pid
 
 
 def _has_come_up(host: HostProcess | None) -> bool:

@@ -5,24 +5,29 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from seatrial.control import catalog
 from seatrial.control.clock import Clock, StoredClock, WallClock, aware
-from seatrial.control.controller import STORE_DOWN, Controller
+from seatrial.control.controller import Controller
+from seatrial.control.feedback import KnownModels
+from seatrial.control.housekeeping import Compacted, Erased
 from seatrial.control.journal import Entry, Homecoming
 from seatrial.control.moves import abort_of, move_of
 from seatrial.control.project import Project
-from seatrial.control.recorder import record
+from seatrial.control.recorder import record, record_revival
 from seatrial.control.render import active_release
 from seatrial.control.states import state_to_json
-from seatrial.control.switched import Switched
+from seatrial.control.switched import Switched, shares
+from seatrial.control.traffic import STORE_DOWN
 from seatrial.errors import Conflict, NotFound, SeatrialError, Unavailable, UsageError
 from seatrial.events.outcomes import Outcome, OutcomeLog
 from seatrial.gateway.kill import KillLatch, KillMode, remove_latch, write_latch
 from seatrial.ids import ModelName, RolloutId, VersionNumber
+from seatrial.registry.contract import Contract
 from seatrial.registry.lifecycle import Stage
 from seatrial.registry.lineage import ArtifactLineage
 from seatrial.registry.version import Model, ModelVersion, Serving
@@ -32,27 +37,41 @@ from seatrial.rollout.verdicts import Decision
 from seatrial.store import releases
 from seatrial.store.canonical import canonical
 from seatrial.store.db import Store, Transaction
+from seatrial.store.leases import LeaseLost
 from seatrial.store.plans import check_plan, plan_to_json
+
+KILL_WAITS_S = 2.0
+"""How long a kill that is in force waits for its entry in the audit log."""
 
 
 class Operations:
     """Registry, rollouts and switches of one project. ``controller`` is None while nothing runs."""
 
     def __init__(self, project: Project, store: Store, controller: Controller | None = None) -> None:
-        self.project, self.store, self.controller = project, store, controller
+        self.project, self.controller = project, controller
+        self.store = controller.store if controller else store  # a controller that lost its lease writes nothing
         replay = project.config.clock == "replay"
         self.clock: Clock = controller.clock if controller else StoredClock(store) if replay else WallClock()
         self._outcomes = controller.outcomes if controller else OutcomeLog(project.outcomes, clock=self.clock.now)
+        self._known = KnownModels(self.store)
 
     # ── registry ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def adopt(
-        self, model: str, url: str, *, unit_header: str = "x-unit-id", actor: str, owner: str = "", purpose: str = ""
+        self,
+        model: str,
+        url: str,
+        *,
+        unit_header: str = "x-unit-id",
+        contract: Contract | None = None,
+        actor: str,
+        owner: str = "",
+        purpose: str = "",
     ) -> ModelVersion:
         """Make what already serves at ``url`` the first champion. ``Conflict`` if the model has one."""
         now = self.clock.now()
         with self.store.begin() as tx:
-            self._create_if_new(tx, Model(ModelName(model), owner, purpose, unit_header), actor, now)
+            self._create_if_new(tx, Model(ModelName(model), owner, purpose, unit_header), contract, actor, now)
             version = tx.models.register_version(
                 model, Serving(kind="url", url=url), None, actor=actor, now=now, source="adopted"
             )
@@ -71,16 +90,47 @@ class Operations:
         tags: Mapping[str, str] | None = None,
         actor: str,
         unit_header: str = "x-unit-id",
+        contract: Contract | None = None,
     ) -> ModelVersion:
-        """Add a version with its lineage; the first version of a name makes the model."""
+        """Add a version with its lineage; the first version of a name makes the model. ``contract``: as configured."""
         now = self.clock.now()
         with self.store.begin() as tx:
-            self._create_if_new(tx, Model(ModelName(model), unit_header=unit_header), actor, now)
-            return tx.models.register_version(model, serving, lineage, actor=actor, now=now, tags=tags)
+            self._create_if_new(tx, Model(ModelName(model), unit_header=unit_header), contract, actor, now)
+            version = tx.models.register_version(model, serving, lineage, actor=actor, now=now, tags=tags)
+        if contract is not None and self.controller is not None:
+            self.controller.reconcile()
+        return version
 
-    def _create_if_new(self, tx: Transaction, model: Model, actor: str, now: datetime) -> None:
+    def configure(self, model: str, contract: Contract, *, actor: str) -> Model:
+        """Agree on how bodies are read and what is kept of them; in force at once where the control plane runs.
+
+        ``Conflict`` while a rollout is active and the reading would change: its evidence would be of two kinds.
+        """
+        with self.store.begin() as tx:
+            configured = self._agree(tx, model, contract, actor, self.clock.now())
+        if self.controller is not None:
+            self.controller.reconcile()
+        return configured
+
+    def _agree(self, tx: Transaction, model: str, contract: Contract, actor: str, now: datetime) -> Model:
+        known = tx.models.get_model(model)
+        running = active_release(tx, model)
+        if running is not None and known.contract.reading() != contract.reading():
+            rollout = running.state.rollout
+            raise Conflict(
+                "ST0761", f"model '{model}' is in rollout {rollout}, whose evidence is read by the present contract.",
+                remedy=f"Wait for it, or `seatrial rollout abort {rollout}`; features and retention may change now.",
+            )  # fmt: skip
+        return tx.models.configure(model, contract, actor=actor, now=now)
+
+    def _create_if_new(
+        self, tx: Transaction, model: Model, contract: Contract | None, actor: str, now: datetime
+    ) -> None:
+        """The model as given, if there is none of its name; of one that is there, the contract, if one is given."""
         if all(known.name != model.name for known in tx.models.list_models()):
-            tx.models.create_model(model, actor=actor, now=now)
+            tx.models.create_model(replace(model, contract=contract or Contract()), actor=actor, now=now)
+        elif contract is not None:
+            self._agree(tx, model.name, contract, actor, now)
 
     # ── rollouts ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -204,17 +254,19 @@ class Operations:
         with suppress(*STORE_DOWN), self.store.read() as tx:
             tx.models.get_model(model)  # a misspelt kill must not look like one that worked
         write_latch(self.project.kill_latches, KillLatch(model, mode, actor, reason, datetime.now(UTC)))
-        with controller.lock:
-            try:
-                controller.reroute_killed()
-            except SeatrialError as error:
-                raise Unavailable(
-                    "ST0820",
-                    f"model '{model}': the kill latch is written, but the gateway was not switched: {error.message}",
-                    remedy="It is tried again until it is; `seatrial down` stops all traffic now.",
-                ) from error
-            took = _ms_since(began)
-            with suppress(*STORE_DOWN):  # the loop records it as soon as the store answers
+        try:
+            controller.switch_killed()
+        except SeatrialError as error:
+            raise Unavailable(
+                "ST0820",
+                f"model '{model}': the kill latch is written, but the gateway was not switched: {error.message}",
+                remedy="It is tried again until it is; `seatrial down` stops all traffic now.",
+            ) from error
+        took = _ms_since(began)
+        if controller.lock.acquire(timeout=KILL_WAITS_S):  # else a round waits for the store, and heeds it after that
+            with ExitStack() as held, suppress(*STORE_DOWN, LeaseLost):
+                held.callback(controller.lock.release)
+                controller.reroute_killed()  # a round that had begun before may have put its own routes over the kill
                 controller.heed_kills()
                 controller.reconcile()
         return self._switched(model, mode, took, "killed")
@@ -227,36 +279,40 @@ class Operations:
             latch = remove_latch(self.project.kill_latches, model)
             controller.reroute()
             took = _ms_since(began)
-            detail = {"mode": latch.mode, "killed_by": latch.actor, "reason": reason}
             with self.store.begin() as tx:
-                tx.audit.append(actor, "model.revive", model, detail, self.clock.now())
+                record_revival(tx, latch, actor, reason, self.clock.now())
         return self._switched(model, "champion", took, "revived")
 
     def split(self, model: str) -> dict[str, float]:
         """Share of traffic by version, as Envoy has it in use now."""
-        controller = self._running()
-        route = next((r for r in controller.envoy.table().models if r.model == model), None)
-        if route is None:
-            raise NotFound("ST0702", f"the gateway has no model '{model}'.")
-        if route.killed:
-            return {"off": 1.0}
-        weights = controller.envoy.split().get(model, {})
-        shares = {f"v{route.champion.version}": (weights.get("champion", 0) + weights.get("mirrored", 0)) / 10_000}
-        if route.canary is not None and weights.get("canary"):
-            shares[f"v{route.canary.version}"] = weights["canary"] / 10_000
-        return shares
+        envoy = self._running().envoy
+        return shares(envoy, envoy.table(), model)
 
     def _switched(self, model: str, to: str, took_ms: float, done: str) -> Switched:
         split = self.split(model)
         generation = self._running().envoy.table().generation
-        shares = ", ".join(f"{version} {share:.2%}" for version, share in split.items())
-        text = f"{model} {done} in {took_ms:.1f} ms; Envoy now sends {shares} (generation {generation})"
+        told = ", ".join(f"{version} {share:.2%}" for version, share in split.items())
+        text = f"{model} {done} in {took_ms:.1f} ms; Envoy now sends {told} (generation {generation})"
         return Switched(model, to, took_ms, generation, split, text)
+
+    # ── what is kept ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def compact(self, model: str | None = None) -> Compacted:
+        """Merge small parts of what was captured into large ones, of one model or of all."""
+        return self._running().housekeeping.compact(model)
+
+    def erase(self, model: str, unit: str, *, actor: str) -> Erased:
+        """Take a unit's predictions and their outcomes out of everything that is kept of a model."""
+        return self._running().housekeeping.erase(model, unit, actor=actor)
 
     # ── outcomes and replay ────────────────────────────────────────────────────────────────────────────────────────
 
     def ingest(self, outcomes: Sequence[Outcome]) -> int:
-        """Store outcomes; they are on disk when this returns. The same ones again change nothing."""
+        """Store outcomes; they are on disk when this returns. The same ones again change nothing.
+
+        Raises UsageError, and keeps nothing, if one is about a model that does not exist.
+        """
+        self._known.require(outcome.model for outcome in outcomes)
         return self._outcomes.append(outcomes)
 
     def advance(self, to: str | datetime) -> dict[str, Any]:

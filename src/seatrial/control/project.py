@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import secrets
@@ -14,9 +15,9 @@ from typing import Any, ClassVar, Literal
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from seatrial.control.targets import AlertTarget, check_targets
 from seatrial.errors import NotFound, UsageError
-from seatrial.rollout.plan import to_camel
-from seatrial.values import Duration
+from seatrial.values import Duration, Size, to_camel
 
 CONFIG_FILE = "seatrial.yaml"
 STATE_DIR = ".seatrial"
@@ -39,6 +40,29 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApiAddress(Address):
+    """Where the API listens. ``names``: further Host names it answers to. ``open_reads``: reading needs no token."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    port: int = 8700
+    names: tuple[str, ...] = ()
+    open_reads: bool | None = None
+
+    @property
+    def reads_are_open(self) -> bool:
+        """As configured; else only on loopback, where who can connect can read the files, too."""
+        return self.open_reads if self.open_reads is not None else is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """How long a client waits at most, and how long one version gets before the next in its chain is asked."""
 
@@ -49,6 +73,23 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """How long what is captured stays. The capture log holds bodies and unit ids as they came: it is rotated at a size
+    and at an age, and deleted once it is read. ``retention``: of predictions and outcomes, unless a model says its own.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    rotate: Size = Size(64 << 20, "64MiB")
+    rotate_every: Duration = Duration(3600.0, "1h")
+    retention: Duration = Duration(90 * 86_400.0, "90d")
+
+    def __post_init__(self) -> None:
+        if min(self.rotate_every.seconds, self.retention.seconds) <= 0:
+            raise ValueError("rotateEvery and retention are spans of time that are not empty")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """``seatrial.yaml``. ``clock``: *wall*, or *replay*, where event time comes from the requests themselves."""
 
@@ -56,9 +97,11 @@ class Config:
 
     project: str
     store: str = f"{STATE_DIR}/store.db"
-    api: Address = field(default_factory=lambda: Address(port=8700))
+    api: ApiAddress = field(default_factory=ApiAddress)
     gateway: Address = field(default_factory=lambda: Address(port=8710))
     timeouts: Timeouts = field(default_factory=Timeouts)
+    capture: Capture = field(default_factory=Capture)
+    alerts: tuple[AlertTarget, ...] = ()
     clock: Literal["wall", "replay"] = "wall"
 
 
@@ -107,6 +150,7 @@ class Project:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise UsageError("ST0803", f"'{path}': {where}: {first['msg']}.") from None
+        check_targets(config.alerts)
         return cls(root.resolve(), config)
 
     @property
@@ -156,6 +200,8 @@ class Project:
         for directory in (self.state, self.run, self.events, self.outcomes, self.gateway, self.artifacts, self.logs):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.kill_latches.mkdir(exist_ok=True, mode=0o700)
+        if self.state.stat().st_mode & 0o077 and self.state.stat().st_uid == os.geteuid():
+            self.state.chmod(0o700)  # somebody made it before us
 
     def secrets(self) -> Secrets:
         """The project's keys; made once. Losing them makes old and new unit ids unlinkable."""
@@ -167,11 +213,18 @@ class Project:
         return Secrets(bytes.fromhex(stored["unit_key"]), stored["bucket_salt"])
 
     def token(self) -> str:
-        """The token that every changing call needs; made once, readable by this user only."""
-        path = self.run / "token"
+        """The token of who owns this project; made once, readable by this user only."""
+        return self._kept("token")
+
+    def session_key(self) -> bytes:
+        """Signs the sessions of the pages; made once. Without the file, everybody logs in again."""
+        return bytes.fromhex(self._kept("session-key"))
+
+    def _kept(self, name: str) -> str:
+        path = self.run / name
         if not path.exists():
             self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _write_private(path, secrets.token_urlsafe(32))
+            _write_private(path, secrets.token_hex(32))
         return path.read_text(encoding="utf-8").strip()
 
 

@@ -1,13 +1,16 @@
-"""Writing what was decided: decision, evidence, state, stages, pointers and audit, in one transaction."""
+"""Writing what was decided: decision, evidence, state, stages, pointers, audit and alert, in one transaction."""
 
 from __future__ import annotations
 
 import zlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from seatrial.control import alerts
+from seatrial.control.journal import Homecoming
 from seatrial.control.states import decision_from_json, decision_to_json, state_to_json
 from seatrial.evidence.codec import to_document
 from seatrial.evidence.snapshot import Evidence
+from seatrial.gateway.kill import KillLatch
 from seatrial.ids import Digest
 from seatrial.registry.lifecycle import Stage
 from seatrial.rollout.state import RolloutState
@@ -55,12 +58,7 @@ def record(
         state.rollout, state_to_json(state), state.status, expected_revision=revision, active=active, now=decision.at
     )
     if store_decision:
-        last = tx.decisions.last(state.rollout)
-        seq = 1 if last is None else last.seq + 1
-        text = decision_to_json(decision)
-        tx.decisions.append(
-            state.rollout, seq, decision.at, decision.action, decision.rule, decision.stage, text, digest
-        )
+        _store_decision(tx, decision, state, digest)
     if decision.action in MOVES:
         _move_version(tx, decision, state)
         detail = {
@@ -73,6 +71,42 @@ def record(
         }
         tx.audit.append(decision.actor, f"rollout.{decision.action}", state.rollout, detail, decision.at)
     return new
+
+
+def record_homecoming(tx: Transaction, move: Homecoming) -> None:
+    """The standby is the champion again; nothing where the pointers have moved on since."""
+    pointers = tx.models.pointers(move.model)
+    if (pointers.get("champion"), pointers.get("previous")) != (move.champion, move.home):
+        return
+    at = datetime.fromisoformat(move.at)
+    releases.roll_back(
+        tx.models, move.model, expected_champion=move.champion, actor=move.actor, now=at, reason=move.reason
+    )
+    tx.alerts.put(alerts.of_homecoming(move.model, move.champion, move.home, move.actor, move.reason, at))
+
+
+def record_kill(tx: Transaction, latch: KillLatch, now: datetime) -> None:
+    """A latch that is in force gets its entry in the audit log."""
+    detail = {"mode": latch.mode, "reason": latch.reason, "killed_at": latch.time.isoformat()}
+    tx.audit.append(latch.actor, "model.kill", latch.model, detail, now)
+    tx.alerts.put(alerts.of_kill(latch))
+
+
+def record_revival(tx: Transaction, latch: KillLatch, actor: str, reason: str, now: datetime) -> None:
+    """The kill is over."""
+    detail = {"mode": latch.mode, "killed_by": latch.actor, "reason": reason}
+    tx.audit.append(actor, "model.revive", latch.model, detail, now)
+    tx.alerts.put(alerts.of_revival(latch, actor, reason, now))
+
+
+def _store_decision(tx: Transaction, decision: Decision, state: RolloutState, digest: Digest | None) -> None:
+    last = tx.decisions.last(state.rollout)
+    seq = 1 if last is None else last.seq + 1
+    text = decision_to_json(decision)
+    tx.decisions.append(state.rollout, seq, decision.at, decision.action, decision.rule, decision.stage, text, digest)
+    alert = alerts.of_decision(decision, state, seq, None if last is None else last.rule)
+    if alert is not None:
+        tx.alerts.put(alert)
 
 
 def _move_version(tx: Transaction, decision: Decision, state: RolloutState) -> None:

@@ -39,6 +39,11 @@ class Desired:
     previous: VersionNumber | None
     release: Release | None
 
+    @property
+    def plan(self) -> Plan | None:
+        """Of the rollout."""
+        return None if self.release is None else self.release.plan
+
     def versions(self) -> list[VersionKey]:
         """Versions that must be up: the champion, the standby, and the candidate of a rollout."""
         numbers = [self.champion, self.previous, self.release.state.candidate if self.release else None]
@@ -89,23 +94,33 @@ def is_pending(move: Move, stored: StoredRollout) -> bool:
 def route_table(
     wanted: list[Desired], endpoints: Mapping[VersionKey, Endpoint], config: Config, *, generation: int
 ) -> RouteTable:
-    """Routes for every model whose champion has an endpoint."""
+    """Routes for every model.
+
+    Where the champion has no host, the standby answers in its place and says so (level *previous*), as it would for a
+    champion that died; where there is no standby either, the model is unavailable.
+    """
     whole, attempt = config.timeouts.request.seconds, config.timeouts.attempt.seconds
-    routes = [
-        replace(_route(want, endpoints), timeout_s=whole, try_timeout_s=attempt)
-        for want in wanted
-        if (want.model.name, want.champion) in endpoints
-    ]
-    return RouteTable(generation, tuple(routes), config.clock == "replay")
+    routes = [(want.model.name, _route(want, endpoints)) for want in wanted]
+    return RouteTable(
+        generation,
+        tuple(replace(route, timeout_s=whole, try_timeout_s=attempt) for _, route in routes if route is not None),
+        config.clock == "replay",
+        tuple(name for name, route in routes if route is None),
+    )
 
 
-def _route(want: Desired, endpoints: Mapping[VersionKey, Endpoint]) -> ModelRoute:
+def _route(want: Desired, endpoints: Mapping[VersionKey, Endpoint]) -> ModelRoute | None:
     name = want.model.name
     previous = want.previous
     fallback = None
     if previous is not None and (name, previous) in endpoints:
         fallback = Backend(str(previous), endpoints[name, previous], "previous")
-    champion = Backend(str(want.champion), endpoints[name, want.champion], "primary")
+    if (name, want.champion) in endpoints:
+        champion = Backend(str(want.champion), endpoints[name, want.champion], "primary")
+    elif fallback is not None:
+        champion, fallback = fallback, None
+    else:
+        return None
     if want.release is None:
         return ModelRoute(
             model=name, salt=name, unit_header=want.model.unit_header, champion=champion, fallback=fallback

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from seatrial.control.recorder import MOVES
+from seatrial.control.chronicle import LogEntry, chronicle
+from seatrial.control.findings import ArmRow, arms_of, evidence_of
+from seatrial.control.pictures import pictures
 from seatrial.control.states import decision_from_json, state_from_json
-from seatrial.control.story import difference, interval_text, metric_of, span_text, story, time_text
-from seatrial.errors import IntegrityError, NotFound
-from seatrial.evidence.codec import from_document
+from seatrial.control.story import interval_text, metric_of, span_text, story, time_text
 from seatrial.evidence.snapshot import Evidence
-from seatrial.evidence.tally import TOTAL
-from seatrial.ids import CANARY, CHAMPION, SHADOW, Arm, Digest
+from seatrial.ids import CANARY, Digest
 from seatrial.registry.version import ModelVersion
 from seatrial.rollout.decide import number
 from seatrial.rollout.plan import Plan
@@ -28,7 +26,6 @@ from seatrial.store.db import Store, Transaction
 from seatrial.store.plans import plan_digest, plan_from_json, plan_to_yaml
 from seatrial.store.rollouts import StoredRollout
 
-ARMS: Final[tuple[Arm, ...]] = (CHAMPION, CANARY, SHADOW)
 _BADGES: Final = {
     "promoted": ("✓ promoted", "good"),
     "aborted": ("✕ stopped", "bad"),
@@ -46,17 +43,6 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class ArmRow:
-    """What one arm had. None is a number that nobody counted."""
-
-    arm: Arm
-    units: int
-    exposures: int
-    logged: int
-    counted: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class VerdictRow:
     """A verdict as text."""
 
@@ -71,15 +57,6 @@ class VerdictRow:
     rates: tuple[str, str]
     counts: tuple[int, int]
     needs: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """A decision that is shown (``quiet`` empty), or a run of decisions that changed nothing and are folded away."""
-
-    decision: Decision | None
-    evidence: str | None = None
-    quiet: tuple[Decision, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +119,7 @@ def _section(tx: Transaction, artifacts: ArtifactStore, stored: StoredRollout) -
     decisions = [decision_from_json(d.document) for d in kept]
     digests = [d.evidence_digest for d in kept]
     found = next((d for d in reversed(digests) if d is not None), None)
-    evidence, note = (None, "no evidence was judged yet") if found is None else _evidence(artifacts, found)
+    evidence, note = (None, "no evidence was judged yet") if found is None else evidence_of(artifacts, found)
     look = next((d for d in reversed(decisions) if d.verdicts or d.signals), None)
     ended = state.phase.started if state.over else None
     touched = None if evidence is None else evidence.units.arms.get(CANARY, 0)
@@ -161,48 +138,19 @@ def _section(tx: Transaction, artifacts: ArtifactStore, stored: StoredRollout) -
         champion=_version(tx.models.get_version(stored.model, stored.champion)),
         candidate=_version(tx.models.get_version(stored.model, stored.candidate)),
         state=state,
-        arms=() if evidence is None else _arms(evidence),
+        arms=() if evidence is None else arms_of(evidence),
         evidence=note,
         look=look,
         verdicts=() if look is None else tuple(_verdict(plan, v) for v in (*look.verdicts, *look.signals)),
         figures=tuple(_figures(stored.id, plan, decisions, look, evidence)),
-        log=tuple(_log(decisions, digests)),
+        log=tuple(chronicle(decisions, digests)),
         alarms=() if look is None else tuple(alarm.text for alarm in look.alarms),
     )
-
-
-def _evidence(artifacts: ArtifactStore, digest: Digest) -> tuple[Evidence | None, str]:
-    """The evidence under a digest, and how the report names it; evidence that was cleaned away is said to be gone."""
-    try:
-        artifacts.verify(digest)
-        document = json.loads(zlib.decompress(artifacts.path(digest).read_bytes()))
-    except NotFound:
-        return None, f"{digest} (not in the artifact store any more)"
-    except zlib.error as error:
-        raise IntegrityError("ST0860", f"artifact {digest} is not evidence: {error}.") from None
-    return from_document(document), digest
 
 
 def _version(version: ModelVersion) -> str:
     what = version.serving.artifact or "an adopted endpoint"
     return f"v{version.number}, {version.source} by {version.created_by}: {what}"
-
-
-def _arms(evidence: Evidence) -> tuple[ArmRow, ...]:
-    rows = []
-    for arm in ARMS:
-        captured = [c for (_, name), c in evidence.capture.items() if name == arm]
-        counted = [c.counted for c in captured if c.counted is not None]
-        rows.append(
-            ArmRow(
-                arm=arm,
-                units=evidence.units.arms.get(arm, 0),
-                exposures=sum(n for (_, name), n in evidence.exposures.items() if name == arm),
-                logged=sum(c.logged for c in captured),
-                counted=sum(counted) if captured and len(counted) == len(captured) else None,
-            )
-        )
-    return tuple(row for row in rows if row.units or row.exposures or row.logged)
 
 
 def _verdict(plan: Plan, v: MetricVerdict) -> VerdictRow:
@@ -238,54 +186,11 @@ def _rate(v: MetricVerdict, value: float | None) -> str:
 def _figures(
     rollout: str, plan: Plan, decisions: Sequence[Decision], look: Decision | None, evidence: Evidence | None
 ) -> list[Figure]:
-    """The traffic, every metric that was estimated, the verdicts, and the shadow's scores."""
-    if not decisions:
-        return []
-    from seatrial.charts.decisions import decisions_chart
-    from seatrial.charts.interval import interval_chart
-    from seatrial.charts.scatter import scatter_chart
-    from seatrial.charts.split import split_chart
-
-    judged = {} if look is None else {v.metric: v for v in (*look.verdicts, *look.signals)}
-    steps = ", ".join(dict.fromkeys(d.stage_name for d in decisions))
-    made: list[tuple[Any, str]] = [(split_chart(decisions), f"Traffic over event time: {steps}.")]
-    for metric in plan.metrics:
-        told = f"; at the last look {difference(v, metric)}: {v.verdict}" if (v := judged.get(metric.name)) else ""
-        made.append((interval_chart(decisions, plan, metric.name), f"{metric.name} over event time{told}."))
-    told = ", ".join(f"{name} {v.verdict}" for name, v in judged.items())
-    made.append((decisions_chart(decisions), f"Verdicts over event time; at the last look {told}."))
-    grid = None if evidence is None else evidence.shadow.grid.get(TOTAL)
-    if evidence is not None and grid is not None:
-        chart = scatter_chart(grid, unmatched=evidence.shadow.unmatched)
-        made.append((chart, f"Scores of shadow and champion for the same {evidence.shadow.pairs:,} requests."))
-    return [_figure(chart, f"{rollout}-{i}", caption) for i, (chart, caption) in enumerate(made) if chart is not None]
-
-
-def _figure(chart: Any, name: str, caption: str) -> Figure:
     from seatrial.charts.save import to_inline_svg
+    from seatrial.charts.style import WIDTH
 
-    return Figure(to_inline_svg(chart, name=name, label=caption), caption)
-
-
-def _log(decisions: Sequence[Decision], digests: Sequence[Digest | None]) -> list[LogEntry]:
-    """Decisions that moved something or changed a verdict; what lies between is folded."""
-    entries: list[LogEntry] = []
-    quiet: list[Decision] = []
-    seen: dict[tuple[str, str], str] = {}
-
-    def fold() -> None:
-        if quiet:
-            entries.append(LogEntry(None, quiet=tuple(quiet)))
-            quiet.clear()
-
-    for decision, digest in zip(decisions, digests, strict=True):
-        verdicts: dict[tuple[str, str], str] = {(v.metric, v.arms): v.verdict for v in decision.verdicts}
-        changed = bool(verdicts) and verdicts != seen
-        seen = verdicts or seen
-        if changed or decision.action in MOVES or decision.rule == "manual":
-            fold()
-            entries.append(LogEntry(decision, digest))
-        else:
-            quiet.append(decision)
-    fold()
-    return entries
+    drawn = pictures(plan, decisions, look, evidence, width=WIDTH)
+    return [
+        Figure(to_inline_svg(picture.draw(), name=f"{rollout}-{i}", label=picture.caption), picture.caption)
+        for i, picture in enumerate(drawn)
+    ]

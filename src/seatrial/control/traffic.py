@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,24 +17,33 @@ from seatrial.control.gateway import gateway_of
 from seatrial.control.hosts import Hosts
 from seatrial.control.journal import Journal
 from seatrial.control.project import Project
-from seatrial.control.render import Desired, desired, moved, route_table
+from seatrial.control.reading import host_reading
+from seatrial.control.render import Desired, VersionKey, active_release, desired, moved, route_table
+from seatrial.errors import Conflict, IntegrityError, Unavailable
 from seatrial.gateway.envoy import Applied
 from seatrial.gateway.kill import KillLatch, apply_latches, read_latches
+from seatrial.gateway.process import Refused
 from seatrial.gateway.routes import RouteTable
 from seatrial.registry.version import ModelVersion
 from seatrial.store.artifacts import ArtifactStore
-from seatrial.store.db import Store
+from seatrial.store.fenced import FencedStore
 
 log = logging.getLogger("seatrial.control")
 
 GENERATION_KEY = "gateway.generation"
 RETRY_S = 2.0
+LEFT_OUT_RETRY_S = 30.0
+"""How often a version that could not be brought up is tried again: its artifact may have been put back."""
+
+TRIES = 3
+STORE_DOWN = (Unavailable, IntegrityError)
+"""What a store that does not answer, or is damaged, raises."""
 
 
 class Traffic:
     """Envoy, the model hosts and the journal. Whoever calls it holds the controller's lock."""
 
-    def __init__(self, project: Project, store: Store, artifacts: ArtifactStore) -> None:
+    def __init__(self, project: Project, store: FencedStore, artifacts: ArtifactStore) -> None:
         self._project, self._store = project, store
         self.envoy = gateway_of(project)
         self.hosts = Hosts(project, artifacts)
@@ -41,16 +52,50 @@ class Traffic:
         self._settled = False
         self._retry_at = 0.0
 
+    def start_gateway(self) -> int:
+        """Adopt Envoy, or start it; returns its pid.
+
+        Routes are made from the store. Where it does not answer, or Envoy refuses them, they are the last ones that
+        were in force. Either way the kill latches are over them before the first request.
+        """
+        try:
+            pid = self.envoy.start(self._as_stored)
+        except Refused:
+            log.exception("Envoy refuses the routes of the store; it starts on the last ones that were in force")
+            pid = self.envoy.start(self._latched)
+        if self.latches():
+            self.enforce_latches()  # one that was adopted may not know them all
+        return pid
+
+    def _as_stored(self, last: RouteTable) -> RouteTable:
+        try:
+            wanted, versions = self._wanted()
+            self._ensure_hosts(wanted, versions)
+            return self._numbered(apply_latches(self._table(wanted), self.latches()), last)
+        except STORE_DOWN:
+            log.exception("the store does not answer; the gateway starts on the last routes that were in force")
+            return self._latched(last)
+
+    def _latched(self, last: RouteTable) -> RouteTable:
+        killed = apply_latches(last, self.latches())
+        return replace(killed, generation=last.generation + (killed.models != last.models))
+
     def reconcile(self) -> Applied:
         """Hosts for every version that matters, then routes, then the hosts nobody needs any more are ended."""
         self._settled = False
         wanted, versions = self._wanted()
-        self.hosts.ensure(versions)
+        self._ensure_hosts(wanted, versions)
         self.hosts.settle()
         applied = self._route(wanted)
         self.tidy()
         self._settled = True
         return applied
+
+    def bring_up(self, version: ModelVersion) -> VersionKey:
+        """A host for a version that nothing may point to yet."""
+        with self._store.read() as tx:
+            model, release = tx.models.get_model(version.model), active_release(tx, version.model)
+        return self.hosts.bring_up(version, host_reading(model, None if release is None else release.plan))
 
     def reroute(self) -> Applied:
         """Put store, journal and kill latches in force now, with the hosts there are."""
@@ -58,25 +103,37 @@ class Traffic:
         return self._route(self._wanted()[0])
 
     def enforce_latches(self) -> Applied:
-        """Put the kill latches over the routes that are in force: needs no store."""
+        """Put the kill latches over the routes that are in force: needs neither the store nor the controller's lock."""
         self._settled = False
-        current = self.envoy.table()
-        killed = apply_latches(current, self.latches())
-        return self.envoy.apply(replace(killed, generation=current.generation + (killed.models != current.models)))
+        for _ in range(TRIES - 1):
+            with suppress(Conflict):  # somebody else was faster: then over theirs
+                return self._enforce_latches()
+        return self._enforce_latches()
+
+    def _enforce_latches(self) -> Applied:
+        return self.envoy.apply(self._latched(self.envoy.table()))
 
     def tidy(self) -> None:
         """End the hosts nobody needs."""
         self.hosts.keep_only(key for want in self._wanted()[0] for key in want.versions())
 
-    def keep_up(self) -> None:
-        """Hosts that died are started again; what is not in force yet, a new kill latch above all, is put in force."""
+    def keep_hosts(self, hung: Iterable[VersionKey] = ()) -> None:
+        """Hosts that died, and those that ``hung``, are started again. Needs no store."""
+        for name in self.hosts.end(hung):
+            log.error("the host of %s does not answer any more; it is ended and started again", name)
+        moved = self.hosts.endpoints()
         for name in self.hosts.revive():
             log.warning("the host of %s died and was restarted", name)
-        outdated = not self._settled or self.latches() != self._in_force
+        if moved != self.hosts.endpoints():  # somebody else has a port that was theirs
+            self._settled = False
+
+    def keep_up(self) -> None:
+        """What is not in force yet, a new kill latch above all, is put in force."""
+        outdated = not self._settled or self.latches() != self._in_force or self.hosts.left_out()
         if outdated and time.monotonic() >= self._retry_at:
             self._retry_at = time.monotonic() + RETRY_S
             self.reconcile()
-            self._retry_at = 0.0
+            self._retry_at = time.monotonic() + LEFT_OUT_RETRY_S if self.hosts.left_out() else 0.0
 
     def latches(self) -> tuple[KillLatch, ...]:
         return read_latches(self._project.kill_latches)
@@ -87,6 +144,8 @@ class Traffic:
             return "the gateway does not answer"
         if dead := self.hosts.dead():
             return f"the host of {', '.join(dead)} is not running"
+        if left_out := self.hosts.left_out():
+            return "; ".join(f"{model} v{n} cannot be served: {why}" for (model, n), why in left_out.items())
         return "" if self._settled else "the routes are not in force yet"
 
     def close(self) -> None:
@@ -98,19 +157,25 @@ class Traffic:
             wanted = moved(desired(tx), self.journal.moves())
             return wanted, [tx.models.get_version(*key) for want in wanted for key in want.versions()]
 
+    def _ensure_hosts(self, wanted: list[Desired], versions: list[ModelVersion]) -> None:
+        self.hosts.ensure(versions, {want.model.name: host_reading(want.model, want.plan) for want in wanted})
+
     def _route(self, wanted: list[Desired]) -> Applied:
-        """Envoy's own word is waited for."""
+        """Envoy's own word is waited for. Only the holder of the lease changes routes by what is stored."""
+        self._store.require()
         latches = self.latches()
-        table = route_table(wanted, self.hosts.endpoints(), self._project.config, generation=0)
-        applied = self.envoy.apply(self._numbered(apply_latches(table, latches)))
+        table = apply_latches(self._table(wanted), latches)
+        applied = self.envoy.apply(self._numbered(table, self.envoy.table()))
         self._in_force = latches
         return applied
 
-    def _numbered(self, table: RouteTable) -> RouteTable:
+    def _table(self, wanted: list[Desired]) -> RouteTable:
+        return route_table(wanted, self.hosts.endpoints(), self._project.config, generation=0)
+
+    def _numbered(self, table: RouteTable, current: RouteTable) -> RouteTable:
         """The table under the next generation, or as it is in force if nothing changed."""
-        current = self.envoy.table()
-        if (current.models, current.replay) == (table.models, table.replay):
+        if replace(current, generation=0) == replace(table, generation=0):
             return current
         with self._store.begin() as tx:
             number = tx.settings.next_number(GENERATION_KEY, datetime.now(UTC), above=current.generation)
-        return RouteTable(number, table.models, table.replay)
+        return replace(table, generation=number)

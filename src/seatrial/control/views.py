@@ -16,7 +16,7 @@ from typing import Any
 
 from seatrial.control.states import decision_from_json
 from seatrial.registry.version import Model, ModelVersion
-from seatrial.rollout.plan import Metric, Plan, to_camel
+from seatrial.rollout.plan import Metric, Plan
 from seatrial.rollout.stages import Stage, compile_stages
 from seatrial.rollout.state import Phase, RolloutState
 from seatrial.rollout.verdicts import Decision, MetricVerdict
@@ -25,6 +25,7 @@ from seatrial.store.canonical import iso_z
 from seatrial.store.decisions import StoredDecision
 from seatrial.store.plans import plan_digest, plan_to_json
 from seatrial.store.rollouts import StoredRollout
+from seatrial.values import to_camel
 
 Document = dict[str, Any]
 
@@ -64,7 +65,7 @@ def rollout_document(
         "deadline": iso_z(state.started + plan.deadline.delta),
         "onDeadline": plan.on_deadline,
         "stages": [*_stage_documents(stages, state, now), _everyone(stages, state)],
-        **_judgement(plan, state, last),
+        **judgement(plan, state, last),
         "history": [_brief(decision) for decision in decisions],
         "revision": stored.revision,
     }
@@ -91,6 +92,30 @@ def rollout_summary(stored: StoredRollout, plan: Plan, state: RolloutState, last
     }
 
 
+def judgement(plan: Plan, state: RolloutState, last: Decision | None) -> Document:
+    """What one decision was made on: its verdicts and signals, alarms, and what it still needs."""
+    if last is None:
+        return {"latest": None, "verdicts": [], "signals": [], "alarms": [], "needs": []}
+    metrics = {metric.name: metric for metric in plan.metrics}
+    return {
+        "latest": {
+            "look": last.look,
+            "at": iso_z(last.at),
+            "action": last.action,
+            "rule": last.rule,
+            "reason": last.reason,
+            "considered": list(last.considered),
+            "units": last.units,
+            "outcomes": last.outcomes,
+            "pairs": last.pairs,
+        },
+        "verdicts": [_verdict(v, metrics.get(v.metric), state, last) for v in last.verdicts],
+        "signals": [_verdict(v, metrics.get(v.metric), state, last) for v in last.signals],
+        "alarms": [plain(alarm) for alarm in last.alarms],
+        "needs": list(last.needs),
+    }
+
+
 def decision_document(decision: Decision, seq: int | None = None, evidence: str | None = None) -> Document:
     """A decision, complete: rules considered in order, verdicts, what is missing."""
     return {"schema": "seatrial.decision.v1", "seq": seq, "evidence": evidence, **plain(decision)}
@@ -114,6 +139,7 @@ def model_document(
         "schema": "seatrial.model.v1",
         "purpose": model.purpose,
         "unitHeader": model.unit_header,
+        "contract": model.contract.document(),
         "versions": [version_document(version) for version in versions],
     }
 
@@ -290,29 +316,6 @@ def _spans(state: RolloutState, now: datetime) -> list[tuple[Phase, datetime]]:
     phases = state.phases[:-1] if state.over else state.phases
     ends = [phase.started for phase in state.phases[1:]]
     return list(zip(phases, ends if state.over else [*ends, max(now, state.phase.started)], strict=True))
-
-
-def _judgement(plan: Plan, state: RolloutState, last: Decision | None) -> Document:
-    if last is None:
-        return {"latest": None, "verdicts": [], "signals": [], "alarms": [], "needs": []}
-    metrics = {metric.name: metric for metric in plan.metrics}
-    return {
-        "latest": {
-            "look": last.look,
-            "at": iso_z(last.at),
-            "action": last.action,
-            "rule": last.rule,
-            "reason": last.reason,
-            "considered": list(last.considered),
-            "units": last.units,
-            "outcomes": last.outcomes,
-            "pairs": last.pairs,
-        },
-        "verdicts": [_verdict(v, metrics.get(v.metric), state, last) for v in last.verdicts],
-        "signals": [_verdict(v, metrics.get(v.metric), state, last) for v in last.signals],
-        "alarms": [plain(alarm) for alarm in last.alarms],
-        "needs": list(last.needs),
-    }
 
 
 def _verdict(verdict: MetricVerdict, metric: Metric | None, state: RolloutState, decision: Decision) -> Document:

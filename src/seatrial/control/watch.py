@@ -20,7 +20,7 @@ class Watch:
 
     def __init__(self, project: Project, release: Release) -> None:
         state = release.state
-        self.plan = release.plan
+        self.plan, self.model = release.plan, state.model
         self._builder = EvidenceBuilder(
             project.events,
             project.outcomes,

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from seatrial.demo.features import RELEASES
 from seatrial.errors import UsageError
-from seatrial.rollout.plan import to_camel
+from seatrial.values import to_camel
 
 _CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}
 Window = tuple[date, date]

@@ -10,7 +10,6 @@ import base64
 import binascii
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,27 +21,29 @@ import xxhash
 
 from seatrial.events.schema import SEGMENT_PREFIX, UNKNOWN, event_schema, to_micros, to_table
 from seatrial.events.wire import (
+    UNSCORED,
     Prediction,
     Request,
     ResponseSpec,
     WireError,
     WireFormat,
     detect_format,
+    inflated,
+    is_scored,
     parse_request,
     parse_response,
+    unread,
 )
+from seatrial.registry.contract import EVERYTHING
 
 UNIT_BUCKETS = 256
-MAX_INFLATED = 16 << 20
-"""A compressed body is read up to this size."""
-
 MAX_SEGMENT = 100
 """Characters of a segment value."""
 
-EVERYTHING = "*"
-
 _ARMS = frozenset({"champion", "canary", "shadow"})
 _NO_MODEL = ""
+_CUT_OFF = frozenset({"UC", "UR", "UPE", "UT", "SI", "DT", "LR"})
+"""Envoy's flags of an answer that began well and did not end: closed, reset, timed out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +149,9 @@ class _Line:
         self.entry = entry
         self.context = context
         self.status = _integer(entry.get("code"), bits=15) or 0
-        self.request = self._request()
+        self.method = _text(entry.get("method")) or "POST"
+        self.path = _text(entry.get("path")) or ""
+        self.request = self._request() if self.method == "POST" else None
         self.prediction, self.error_kind, self.error = self._answer()
 
     def rows(self) -> list[dict[str, object]]:
@@ -172,6 +175,8 @@ class _Line:
         row["outcome_key"] = self._outcome_key(n, used, asked)
         if answered and self.prediction is not None:
             row["score"], row["label"] = self.prediction.scores[n], self.prediction.labels[n]
+        if n == 0:
+            row |= self._sizes()
         for name, source in self.context.segments:
             row[SEGMENT_PREFIX + name] = _segment(_field(source, used, asked))
         row["features"] = self._kept(used if used is not None else asked)
@@ -179,7 +184,7 @@ class _Line:
 
     def _common(self) -> dict[str, object]:
         entry = self.entry
-        unit = _text(entry.get("unit"))
+        unit = _unit(entry)
         arm = _text(entry.get("arm"))
         assigned = arm in _ARMS and (unit is not None or arm == "shadow")
         row: dict[str, object] = {
@@ -204,6 +209,17 @@ class _Line:
             row["event_time"] = moment
         return row
 
+    def _sizes(self) -> dict[str, object]:
+        """Of the bodies as they travelled, and a keyed hash of a request whose rows are not known."""
+        request = self.entry.get("req_b64") or self.entry.get("req")
+        unknown = self.request is None or (self.request.features is None and self.request.vectors is None)
+        hashed = isinstance(request, str) and unknown and "req_cut" not in self.entry
+        return {
+            "request_bytes": _size(self.entry, "req"),
+            "response_bytes": _size(self.entry, "resp"),
+            "request_hash": unit_hash(str(request), self.context.unit_key) if hashed else None,
+        }
+
     def _event_time(self) -> int | None:
         if self.context.replay and (moment := _moment(self.entry.get("et"))) is not None:
             return moment
@@ -216,7 +232,7 @@ class _Line:
             return None
         try:
             return parse_request(
-                _text(self.entry.get("path")) or "", _text(self.entry.get("ct")), body,
+                self.path, _text(self.entry.get("ct")), body,
                 format=self.context.format, spec=self.context.response,
             )  # fmt: skip
         except WireError:
@@ -224,37 +240,45 @@ class _Line:
 
     def _answer(self) -> tuple[Prediction | None, str | None, bool]:
         """Prediction, kind of failure, and whether the failure is the assigned version's."""
+        if self.method != "POST":
+            return None, "not_a_prediction", False
         flags = (_text(self.entry.get("flags")) or "").split(",")
         if "UO" in flags and self.entry.get("arm") == "shadow":
             return None, "shed", False  # the gateway protected live traffic; the shadow was never asked
         hung_up = "DC" in flags
         if hung_up and self.status in (0, 499):
             return None, "client_disconnect", False
+        if self.entry.get("why") == "request_payload_too_large":
+            return None, "too_large", False  # refused at the door: no version was asked
         if not 200 <= self.status < 300:
             return None, f"http_{self.status}" if self.status else "no_response", True
+        if not _CUT_OFF.isdisjoint(flags):
+            return None, "broken_off", True
         fallback = _text(self.entry.get("level")) not in (None, *self.context.levels)
         prediction, kind = self._prediction()
         if fallback:
             return prediction, "fallback", True
-        if kind == "truncated":
+        if kind == "truncated" or kind in UNSCORED:
             return None, kind, False
         if kind is not None and hung_up:
             return None, "client_disconnect", False
         return prediction, kind, kind is not None
 
     def _prediction(self) -> tuple[Prediction | None, str | None]:
+        asked, kind = self.request, _text(self.entry.get("rct"))
+        shape = asked.format if asked is not None else self.context.format or detect_format(self.path)
+        if (why := unread(shape, kind)) is not None:
+            return None, why
+        if not is_scored(self.method, self.path, self.context.response):
+            return None, "unsupported"
         if "resp_cut" in self.entry:
             return None, "truncated"
         body = _body(self.entry, "resp")
         if body is None:
             return None, "no_predictions"
-        path = _text(self.entry.get("path")) or ""
-        shape = self.request.format if self.request is not None else self.context.format or detect_format(path)
-        rows = self.request.rows if self.request is not None else None
+        rows = asked.rows if asked is not None else None
         try:
-            return parse_response(
-                shape, _text(self.entry.get("rct")), body, rows=rows, spec=self.context.response
-            ), None  # fmt: skip
+            return parse_response(shape, kind, body, rows=rows, spec=self.context.response), None
         except WireError as error:
             return None, error.kind
 
@@ -300,16 +324,19 @@ def _body(entry: Mapping[str, Any], name: str) -> str | bytes | None:
     if not isinstance(coded, str):
         return None
     try:
-        return _inflated(base64.b64decode(coded, validate=True))
-    except (binascii.Error, ValueError, zlib.error):
+        return inflated(base64.b64decode(coded, validate=True))
+    except (binascii.Error, ValueError):
         return b""
 
 
-def _inflated(body: bytes) -> bytes:
-    """gzip is undone (the log does not say how a body is encoded, its first bytes do)."""
-    if not body.startswith(b"\x1f\x8b"):
-        return body
-    return zlib.decompressobj(wbits=31).decompress(body, MAX_INFLATED)
+def _size(entry: Mapping[str, Any], name: str) -> int | None:
+    """Bytes of a body, also of one that was cut; None where there was none."""
+    if f"{name}_cut" in entry:
+        return _integer(entry[f"{name}_cut"])
+    if isinstance(text := entry.get(name), str):
+        return len(text.encode("utf-8", "surrogatepass"))
+    coded = entry.get(f"{name}_b64")
+    return len(coded) * 3 // 4 - coded[-2:].count("=") if isinstance(coded, str) else None
 
 
 def _at(rows: Any, n: int) -> Mapping[str, object] | None:
@@ -330,6 +357,12 @@ def _plain(value: object) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, default=str)
+
+
+def _unit(entry: Mapping[str, Any]) -> str | None:
+    """Who the request is about, byte for byte: a client may call a unit ``-``, and Envoy has assigned it an arm."""
+    unit = entry.get("unit")
+    return unit if isinstance(unit, str) and unit else None
 
 
 def _text(value: object) -> str | None:

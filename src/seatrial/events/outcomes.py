@@ -13,6 +13,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +21,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from seatrial.errors import UsageError
-from seatrial.events.parts import LogReader, Progress, ingest
+from seatrial.errors import Unavailable, UsageError
+from seatrial.events.log import READ_BYTES, LogReader, Progress, Slice, rotate
+from seatrial.events.parts import ingest
 from seatrial.events.schema import OUTCOME_SCHEMA, to_micros, to_table
 
 MAX_VALUE = 1e9
@@ -48,11 +50,12 @@ class Outcome:
 
         Raises UsageError (ST0501 to ST0505), naming ``where`` and the field.
         """
-        if not isinstance(record, Mapping):
+        if not isinstance(record, dict | Mapping):  # asked for a dict first: an abstract type is slow to tell
             raise UsageError("ST0501", f"{where}: an outcome is an object, not {type(record).__name__}.")
-        if unknown := sorted(set(record) - _FIELDS):
+        if not record.keys() <= _FIELDS:
+            unknown = min(str(name) for name in record.keys() - _FIELDS)
             raise UsageError(
-                "ST0502", f"{where}: unknown field '{unknown[0]}'.", remedy=f"Fields: {', '.join(sorted(_FIELDS))}."
+                "ST0502", f"{where}: unknown field '{unknown}'.", remedy=f"Fields: {', '.join(sorted(_FIELDS))}."
             )
         named = record.get("model") or model
         return cls(
@@ -84,7 +87,13 @@ def read_file(path: Path, *, model: str | None = None) -> list[Outcome]:
     if suffix not in (".csv", ".parquet"):
         raise UsageError("ST0507", f"{path.name}: outcomes are read from .csv, .parquet, .ndjson or .jsonl files.")
     rows = _csv(path) if suffix == ".csv" else _parquet(path)
-    return [Outcome.parse(row, model=model, where=f"{path.name} row {n}") for n, row in enumerate(rows, start=1)]
+    try:
+        return [Outcome.parse(row, model=model, where=f"{path.name} row {n}") for n, row in enumerate(rows, start=1)]
+    except (csv.Error, UnicodeDecodeError, pa.ArrowException) as error:
+        raise UsageError(
+            "ST0728", f"{path.name} cannot be read as {suffix}: {error}.",
+            remedy="CSV is UTF-8 with the columns in its first line.",
+        ) from None  # fmt: skip
 
 
 class OutcomeLog:
@@ -103,13 +112,22 @@ class OutcomeLog:
         directory.mkdir(parents=True, exist_ok=True)
 
     def append(self, records: Iterable[Outcome]) -> int:
-        """Keep outcomes; they are on disk when this returns. Returns how many."""
+        """Keep outcomes; they are on disk when this returns. Returns how many.
+
+        Raises Unavailable when they cannot be written; then none of them is kept.
+        """
         received = to_micros(self._clock())
         lines = [_line(record, received) for record in records]
         if not lines:
             return 0
-        with self._lock:
-            self._write("".join(lines).encode())
+        try:
+            with self._lock:
+                self._write("".join(lines).encode())
+        except OSError as error:
+            raise Unavailable(
+                "ST0520", f"the outcomes were not kept: {error.strerror}.",
+                remedy="Make room on the disk and send them again.",
+            ) from error  # fmt: skip
         return len(lines)
 
     def convert(self, *, watermark: datetime | None = None) -> int:
@@ -118,21 +136,72 @@ class OutcomeLog:
         ``watermark``: as in ``capture.convert``: what comes after a look was taken is received after that look.
         """
         lifted = None if watermark is None else to_micros(watermark) + 1
+        return ingest(self._opened(), self._progress, self.directory, lambda lines: _tables(lines, lifted))
+
+    def rotate(self) -> None:
+        """Put what is there aside; once it is converted, the parts are all there is."""
+        with _appending(self.path):  # whoever waits to append opens the new log
+            rotate(self.path)
+        self.path.touch(mode=0o600)
+
+    def scrub(self) -> None:
+        """Overwrite what was converted and is still in the log."""
+        self._opened().scrub(self._progress)
+
+    def close(self) -> None:
+        """Let go of the log; what was converted stays converted."""
+        if self._reader is not None:
+            self._reader.close()
+
+    def _opened(self) -> LogReader:
         if self._reader is None:
-            self._reader = LogReader(self.path, self._progress.load())
-        return ingest(self._reader, self._progress, self.directory, lambda lines: _tables(lines, lifted))
+            self._reader = _Reader(self.path, self._progress.load())
+        return self._reader
 
     def _write(self, data: bytes) -> None:
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            if (size := os.fstat(fd).st_size) and os.pread(fd, 1, size - 1) != b"\n":
+        with _appending(self.path) as log:
+            size = os.fstat(log).st_size
+            if size and os.pread(log, 1, size - 1) != b"\n":
                 data = b"\n" + data  # a crash tore the last line; nobody was told that it is kept
-            while data:
-                data = data[os.write(fd, data) :]
-            os.fsync(fd)
+            try:
+                while data:
+                    data = data[os.write(log, data) :]
+                os.fsync(log)
+            except OSError:
+                os.ftruncate(log, size)
+                raise
+
+
+class _Reader(LogReader):
+    """Reads while nobody appends: what is taken back because it could not be written whole is never seen."""
+
+    def read(self, limit: int = READ_BYTES) -> Slice | None:
+        if not self.path.exists():
+            return super().read(limit)
+        with _appending(self.path):
+            return super().read(limit)
+
+
+@contextmanager
+def _appending(path: Path) -> Iterator[int]:
+    """The log, open and locked: for one writer among threads and processes. The kernel unlocks it when we die."""
+    while True:
+        log = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX)
+            if _is_at(path, log):
+                yield log
+                return
         finally:
-            os.close(fd)
+            os.close(log)
+
+
+def _is_at(path: Path, log: int) -> bool:
+    """Whether the open file still has the name: it may have been rotated while we waited for the lock."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(log))
+    except FileNotFoundError:
+        return False
 
 
 def _line(record: Outcome, received: int) -> str:
@@ -157,13 +226,14 @@ def _loads(line: bytes, where: str) -> object:
     try:
         return json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise UsageError("ST0501", f"{where}: not JSON: {error}.") from None
+        remedy = "One JSON object a line; curl keeps the lines of a file with --data-binary."
+        raise UsageError("ST0501", f"{where}: not JSON: {error}.", remedy=remedy) from None
 
 
 def _csv(path: Path) -> Iterator[dict[str, object]]:
     with path.open(newline="", encoding="utf-8-sig") as handle:
         for row in csv.DictReader(handle):
-            yield {name: cell for name, cell in row.items() if name is not None and cell != ""}
+            yield {name or "beyond the last column": cell for name, cell in row.items() if cell not in ("", None)}
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
@@ -177,9 +247,17 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
 def _word(value: object, field: str, where: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or not value or len(value) > MAX_NAME:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or not _is_unicode(value):
         raise UsageError("ST0503", f"{where}: '{field}' must be text of 1 to {MAX_NAME} characters.")
     return value
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON can spell half a surrogate pair, which is no character and which no file can hold."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _value(value: object, where: str) -> float:
@@ -204,21 +282,21 @@ def _time(value: object, where: str) -> datetime:
             moment = datetime.fromtimestamp(value, UTC)
         elif isinstance(value, str):
             moment = _time_text(value)
+        if moment is not None and moment.tzinfo is not None:
+            return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     except (ValueError, OverflowError, OSError):
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise UsageError(
-            "ST0505", f"{where}: 'time' must be a time with its offset, or epoch seconds.",
-            remedy="e.g. 2026-03-01T12:00:00Z",
-        )  # fmt: skip
-    return moment.astimezone(UTC)
+        pass
+    raise UsageError(
+        "ST0505", f"{where}: 'time' must be a time with its offset, or epoch seconds.",
+        remedy="e.g. 2026-03-01T12:00:00Z",
+    )  # fmt: skip
 
 
 def _time_text(text: str) -> datetime:
     try:
-        return datetime.fromtimestamp(float(text), UTC)
-    except ValueError:
         return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.fromtimestamp(float(text), UTC)
 
 
 def _revision(value: object, where: str) -> int:

@@ -1,232 +1,171 @@
 """The Parquet event log: byte ranges of a growing log become parts named by their range.
 
-A part's name says which bytes of which file it came from, so converting a range again replaces what was there, and a
-longer range with the same start supersedes a shorter one. Nothing is counted twice, whatever crashes in between.
+A part's name says which bytes of which file it came from, so converting a range again replaces what was there. A
+compact part says inside which ranges it was merged from, and a part that another one covers does not count. Nothing is
+counted twice, whatever crashes in between.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import os
 import re
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-from urllib.parse import quote
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-READ_BYTES = 8 << 20
-"""How much of a log is converted into one part at most."""
+from seatrial.events.files import finish, replacing
+from seatrial.events.log import READ_BYTES, LogReader, Position, Progress, Slice
 
-_NAME = re.compile(r"(?P<source>.+)-(?P<file>[0-9a-f]+\.[0-9a-f]+)-(?P<start>\d{15})-(?P<end>\d{15})\.parquet")
+NOTES_KEY = b"seatrial.part"
+ROW_GROUP = 1 << 17
+PREFIX = "model="
 
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """How far a log has been read: ``file`` is the identity of the file (see ``file_identity``), not its name."""
-
-    file: str
-    offset: int
+_RAW = re.compile(r"(?P<source>.+)-(?P<file>[0-9a-f]+\.[0-9a-f]+)-(?P<start>\d{15})-(?P<end>\d{15})\.parquet")
+_COMPACT = re.compile(r"compact-\d{8}-[0-9a-f]{16}\.parquet")
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """Complete lines of one file, with the bytes they occupy."""
+@dataclass(frozen=True, slots=True, order=True)
+class Extent:
+    """Bytes ``start`` to ``end`` of one file of a log; ``file`` is its identity (``log.file_identity``)."""
 
     source: str
     file: str
     start: int
     end: int
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A Parquet file made from one byte range; of two with the same ``key`` the longer one counts."""
+    """A Parquet file with the rows of some extents (ascending)."""
 
     path: Path
-    source: str
-    file: str
-    start: int
-    end: int
+    extents: tuple[Extent, ...]
 
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What a part says of itself beside its rows.
+
+    ``extents``: what a compact part was merged from. ``erased``: rows that are gone for good, in all; ``requests``: how
+    many requests of each (rollout, phase, arm) they were, because Envoy has counted them.
+    """
+
+    extents: tuple[Extent, ...] = ()
+    erased: int = 0
+    requests: tuple[tuple[str, int, str, int], ...] = ()
+
+    @classmethod
+    def of(cls, metadata: Mapping[bytes, bytes] | None) -> Notes:
+        text = (metadata or {}).get(NOTES_KEY)
+        if text is None:
+            return cls()
+        found: dict[str, Any] = json.loads(text)
+        extents = tuple(Extent(source, file, start, end) for source, file, start, end in found["extents"])
+        return cls(extents, found["erased"], tuple((r, p, a, n) for r, p, a, n in found["requests"]))
+
+    def on(self, schema: pa.Schema) -> pa.Schema:
+        """The schema with these notes in its metadata."""
+        extents = [[e.source, e.file, e.start, e.end] for e in self.extents]
+        document = {"extents": extents, "erased": self.erased, "requests": [list(r) for r in self.requests]}
+        metadata: dict[bytes, bytes] = {**(schema.metadata or {}), NOTES_KEY: json.dumps(document).encode()}
+        return schema.with_metadata(metadata)
+
+
+class HasExtents(Protocol):
     @property
-    def key(self) -> tuple[str, str, int]:
-        return self.source, self.file, self.start
+    def extents(self) -> tuple[Extent, ...]: ...
 
 
-def file_identity(handle: BinaryIO) -> str | None:
-    """Inode and a digest of the first line; None while there is no complete line.
+P = TypeVar("P", bound=HasExtents)
 
-    The inode alone would not do: file systems give the inode of a deleted log to the next one.
+
+def counting(parts: Iterable[P]) -> list[P]:
+    """The parts whose rows count: those that no other part covers.
+
+    What two parts cover is either apart or one within the other, so a part's first extent speaks for all of them.
     """
-    first = _first_line(handle)
-    if first is None:
-        return None
-    return f"{os.fstat(handle.fileno()).st_ino:x}.{hashlib.blake2b(first, digest_size=6).hexdigest()}"
+    every = sorted(((extent, part) for part in parts for extent in part.extents), key=lambda pair: _widest(pair[0]))
+    reach: Extent | None = None
+    found: dict[int, P] = {}
+    for extent, part in every:
+        if reach is not None and _within(extent, reach):
+            continue
+        reach = extent
+        found[id(part)] = part
+    return list(found.values())
 
 
-def _first_line(handle: BinaryIO) -> bytes | None:
-    size = 4096
-    while True:
-        head = os.pread(handle.fileno(), size, 0)
-        line, newline, _ = head.partition(b"\n")
-        if newline:
-            return line
-        if len(head) < size:
-            return None
-        size *= 4
+def covers(extents: Sequence[Extent], part: HasExtents) -> bool:
+    """Whether a part lies within these extents (ascending)."""
+    first = part.extents[0]
+    at = bisect_right(extents, Extent(first.source, first.file, first.start, 1 << 62))
+    return at > 0 and _within(first, extents[at - 1])
 
 
-class LogReader:
-    """Reads complete lines of a log that is rotated by rename.
+def _widest(extent: Extent) -> tuple[str, str, int, int]:
+    return extent.source, extent.file, extent.start, -extent.end
 
-    A rotated file keeps the log's name with a suffix (``live.jsonl.3``). The reader drains it to its last byte before
-    it goes on with the next; a torn last line of a rotated file is handed out as it is. ``position`` is where a former
-    reader stopped: rotated files older than that one are taken as read.
-    """
 
-    def __init__(self, path: Path, position: Position | None = None, *, source: str | None = None) -> None:
-        self._handle: BinaryIO | None = None
-        self.path = path
-        self.source = source or path.name.partition(".")[0]
-        self._resume = position
-        self._file = ""
-        self._offset = 0
-        self._done: set[int] = set()
-
-    def read(self, limit: int = READ_BYTES) -> Slice | None:
-        """The next lines, about ``limit`` bytes of them; None when there is nothing complete to read now."""
-        while self._handle is not None or self._open():
-            assert self._handle is not None
-            left = self._was_left(self._handle)  # asked before reading, so that the rename cannot hide a last line
-            data = self._lines(self._handle, limit, torn=left)
-            if data:
-                start, self._offset = self._offset, self._offset + len(data)
-                return Slice(self.source, self._file, start, self._offset, data)
-            if not left:
-                return None
-            self._close()
-        return None
-
-    def discard_drained(self) -> list[Path]:
-        """Delete rotated files that were read to the end; call it once what they said is committed."""
-        gone = [path for path in self._rotated() if path.stat().st_ino in self._done]
-        for path in gone:
-            path.unlink()
-        self._done.clear()
-        return gone
-
-    def close(self) -> None:
-        """Let go of the open file; what was read stays read."""
-        if self._handle is not None:
-            self._handle.close()
-            self._resume = Position(self._file, self._offset)
-            self._handle = None
-
-    def __del__(self) -> None:
-        self.close()
-
-    def _rotated(self) -> list[Path]:
-        """Older files of this log, oldest first."""
-        found = []
-        for path in self.path.parent.glob(f"{self.path.name}.*"):
-            with contextlib.suppress(FileNotFoundError):
-                found.append((path.stat().st_mtime_ns, path))
-        return [path for _, path in sorted(found)]
-
-    def _open(self) -> bool:
-        """Open the oldest file that is not read yet."""
-        candidates = []
-        for path in [*self._rotated(), self.path]:
-            with contextlib.suppress(FileNotFoundError):
-                handle = open(path, "rb")  # noqa: SIM115 - kept open across calls, that is how a rename is survived
-                candidates.append((handle, file_identity(handle)))
-        resume = self._resume
-        names = [name for _, name in candidates]
-        skip = names.index(resume.file) if resume is not None and resume.file in names else 0
-        chosen = None
-        for n, (handle, name) in enumerate(candidates):
-            inode = os.fstat(handle.fileno()).st_ino
-            wanted = chosen is None and n >= skip and name is not None and inode not in self._done
-            if wanted and name is not None:
-                chosen = handle
-                self._handle, self._file = handle, name
-                self._offset = resume.offset if resume is not None and resume.file == name else 0
-            else:
-                if n < skip:
-                    self._done.add(inode)
-                handle.close()
-        return chosen is not None
-
-    def _was_left(self, handle: BinaryIO) -> bool:
-        """Whether the log's name now belongs to another file, or this one was cut short: no more comes here."""
-        mine = os.fstat(handle.fileno())
-        try:
-            current = os.stat(self.path)
-        except FileNotFoundError:
-            return False
-        return current.st_ino != mine.st_ino or mine.st_size < self._offset
-
-    def _lines(self, handle: BinaryIO, limit: int, *, torn: bool) -> bytes:
-        """Bytes up to the last newline within ``limit``; a longer line is read whole."""
-        while True:
-            data = os.pread(handle.fileno(), limit, self._offset)
-            cut = data.rfind(b"\n") + 1
-            if cut:
-                return data[:cut]
-            if len(data) < limit:
-                return data if torn else b""
-            limit *= 4
-
-    def _close(self) -> None:
-        if self._handle is not None:
-            inode = os.fstat(self._handle.fileno()).st_ino
-            truncated = os.fstat(self._handle.fileno()).st_size < self._offset
-            if not truncated:
-                self._done.add(inode)
-            self._handle.close()
-        self._handle, self._resume = None, None
+def _within(inner: Extent, outer: Extent) -> bool:
+    same = (inner.source, inner.file) == (outer.source, outer.file)
+    return same and outer.start <= inner.start and inner.end <= outer.end
 
 
 def model_directory(root: Path, model: str) -> Path:
     """Where the parts of one model are; lines that belong to no model are kept under the empty name."""
-    return root / f"model={quote(model, safe='')}"
+    return root / f"{PREFIX}{quote(model, safe='')}"
+
+
+def models_in(root: Path) -> list[str]:
+    """The models that have parts, by name."""
+    return sorted(unquote(path.name.removeprefix(PREFIX)) for path in root.glob(f"{PREFIX}*") if path.is_dir())
 
 
 def write_part(directory: Path, source: str, file: str, start: int, end: int, table: pa.Table) -> Path:
-    """Write one part so that it is there whole or not at all, and remove shorter parts of the same start."""
+    """Write one part so that it is there whole or not at all."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{source}-{file}-{start:015d}-{end:015d}.parquet"
-    with _replacing(path) as handle:
-        pq.write_table(table, handle, compression="zstd")
-    for older in directory.glob(f"{source}-{file}-{start:015d}-*.parquet"):
-        if older.name < path.name:
-            older.unlink()
+    with replacing(path) as handle:
+        write_rows(handle, table)
     return path
 
 
+def write_rows(handle: Any, table: pa.Table) -> None:
+    """The rows as Parquet, on disk when this returns."""
+    pq.write_table(table, handle, compression="zstd", row_group_size=ROW_GROUP)
+    finish(handle)
+
+
+def raw_part(path: Path) -> Part | None:
+    """The part of one byte range that a file name speaks of; None for other names."""
+    match = _RAW.fullmatch(path.name)
+    if match is None:
+        return None
+    return Part(path, (Extent(match["source"], match["file"], int(match["start"]), int(match["end"])),))
+
+
+def is_compact(path: Path) -> bool:
+    return _COMPACT.fullmatch(path.name) is not None
+
+
 def part_of(path: Path) -> Part | None:
-    """The part a file name speaks of; None for other files."""
-    if match := _NAME.fullmatch(path.name):
-        return Part(path, match["source"], match["file"], int(match["start"]), int(match["end"]))
-    return None
+    """The part in a file; None for files that are none."""
+    if is_compact(path):
+        return Part(path, Notes.of(pq.read_schema(path).metadata).extents)
+    return raw_part(path)
 
 
 def list_parts(directory: Path) -> list[Part]:
-    """Parts of a directory in order of name; a part whose start has a longer one is left out."""
-    longest: dict[tuple[str, str, int], Part] = {}
-    if directory.is_dir():
-        for name in sorted(os.listdir(directory)):
-            if part := part_of(directory / name):
-                longest[part.key] = part
-    return list(longest.values())
+    """The parts of a directory whose rows count."""
+    names = sorted(os.listdir(directory)) if directory.is_dir() else []
+    return counting(part for name in names if (part := part_of(directory / name)) is not None)
 
 
 def read_parts(parts: Iterable[Part], schema: pa.Schema) -> pa.Table:
@@ -245,25 +184,6 @@ def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.table(columns, schema=schema)
 
 
-class Progress:
-    """How far a source is committed, in a small file that is replaced atomically."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def load(self) -> Position | None:
-        try:
-            document = json.loads(self.path.read_text())
-        except FileNotFoundError:
-            return None
-        return Position(document["file"], document["offset"])
-
-    def save(self, position: Position) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(self.path) as handle:
-            handle.write(json.dumps({"file": position.file, "offset": position.offset}).encode())
-
-
 def ingest(
     reader: LogReader,
     progress: Progress,
@@ -274,35 +194,34 @@ def ingest(
 ) -> int:
     """Convert everything that is complete in a log; returns the rows written.
 
-    Parts first, then the position: after a crash in between, the range is converted again into parts that supersede
-    those. ``convert`` gives one table per model.
+    Parts first, then the position, and the reader moves last: whatever fails in between, the range is converted again
+    into parts that take the place of those. ``convert`` gives one table per model.
     """
     rows = 0
-    while (piece := reader.read(limit)) is not None:
-        for model, table in convert(piece.data).items():
-            write_part(model_directory(root, model), piece.source, piece.file, piece.start, piece.end, table)
-            rows += len(table)
-        progress.save(Position(piece.file, piece.end))
+    try:
+        while (piece := reader.read(limit)) is not None:
+            if piece.first:
+                _discard_uncommitted(root, piece)
+            for model, table in convert(piece.data).items():
+                write_part(model_directory(root, model), piece.source, piece.file, piece.start, piece.end, table)
+                rows += len(table)
+            progress.save(Position(piece.file, piece.end))
+            reader.commit(piece)
+    except BaseException:
+        reader.close()  # opened anew, it clears away what was written and not committed
+        raise
     reader.discard_drained()
     return rows
 
 
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A temporary file that takes the place of ``path`` when it is complete and on disk."""
-    handle = tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".tmp", delete=False)  # noqa: SIM115
-    try:
-        with handle:
-            yield handle  # type: ignore[misc]
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(handle.name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(handle.name)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+def _discard_uncommitted(root: Path, piece: Slice) -> None:
+    """Delete parts of ranges that are about to be converted again: a model may have lines of them no more."""
+    for directory in root.glob(f"{PREFIX}*"):
+        for name in os.listdir(directory):
+            part = raw_part(directory / name)
+            if part is not None and _behind(part.extents[0], piece):
+                part.path.unlink()
+
+
+def _behind(extent: Extent, piece: Slice) -> bool:
+    return (extent.source, extent.file) == (piece.source, piece.file) and extent.start >= piece.start

@@ -42,7 +42,7 @@ def to_document(evidence: Evidence) -> dict[str, Any]:
             "pairs": evidence.shadow.pairs,
             "unmatched": evidence.shadow.unmatched,
         },
-        "capture": [[p, arm, c.logged, c.counted] for (p, arm), c in sorted(evidence.capture.items())],
+        "capture": [[p, arm, *_captured(c)] for (p, arm), c in sorted(evidence.capture.items())],
     }
 
 
@@ -72,7 +72,7 @@ def from_document(document: Mapping[str, Any]) -> Evidence:
             pairs=shadow["pairs"],
             unmatched=shadow["unmatched"],
         ),
-        capture={(p, arm): Captured(logged, counted) for p, arm, logged, counted in document["capture"]},
+        capture={(p, arm): Captured(*counts) for p, arm, *counts in document["capture"]},
     )
 
 
@@ -88,6 +88,11 @@ def _metric(m: MetricEvidence) -> dict[str, Any]:
 def _metric_from(document: Mapping[str, Any]) -> MetricEvidence:
     cells = {Cell(p, t, segment, arm): _unpack(text, UNIT_BUCKETS) for p, t, segment, arm, text in document["cells"]}
     return MetricEvidence(Tally(cells), _unflat(document["immature"]), _unflat(document["missing"]), document["late"])
+
+
+def _captured(captured: Captured) -> list[int | None]:
+    """Logged and counted, and lost where something was."""
+    return [captured.logged, captured.counted] + [captured.lost] * (captured.lost > 0)
 
 
 def _flat(counts: Mapping[tuple[int, Any], int]) -> list[list[Any]]:

@@ -43,10 +43,14 @@ class ShadowEvidence:
 
 @dataclass(frozen=True)
 class Captured:
-    """Requests of one (phase, arm): lines in the capture log beside Envoy's own counter."""
+    """Requests of one (phase, arm): lines in the capture log beside Envoy's own counter.
+
+    ``lost``: those that were counted and whose lines are known to have ended with an Envoy, before it wrote them.
+    """
 
     logged: int
     counted: int | None
+    lost: int = 0
 
 
 @dataclass(frozen=True)

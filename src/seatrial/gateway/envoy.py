@@ -14,21 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import Conflict, SeatrialError, Unavailable
-from seatrial.gateway import envoy_config
+from seatrial.gateway import envoy_config, readings
 from seatrial.gateway.admin import Admin
 from seatrial.gateway.envoy_config import Config, version_of
 from seatrial.gateway.envoy_routes import LIVE
 from seatrial.gateway.files import locked, write_atomically
 from seatrial.gateway.process import Process, preflight
+from seatrial.gateway.readings import Key
+from seatrial.gateway.reserve import keep
 from seatrial.gateway.routes import RouteTable
 from seatrial.gateway.settings import Settings
+from seatrial.gateway.tables import TableFiles
+from seatrial.processes import is_free
 
 START_S = 20.0
 CONFIRM_S = 5.0
+HEALTH_S = 2.0
+"""How long a healthy Envoy takes to answer at most."""
+
 _STATS = {"cds": "cluster_manager.cds", "lds": "listener_manager.lds", "rds": f"http.{LIVE}.rds.{LIVE}"}
 _WARMING = "cluster_manager.warming_clusters"
-
-Key = tuple[str | None, int | None, str]
+_VERSION = re.compile(rb'\{"version_info": "([^"]+)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Envoy:
         self.settings = Settings(directory.resolve(), port, host=host, concurrency=concurrency, flush_ms=flush_ms)
         self.admin = Admin(self.settings.admin_socket)
         self._directory = self.settings.directory
+        self._reserve = self._directory / "reserve"
+        self._tables = TableFiles(self._directory / "run", reserve=self._reserve)
 
     @classmethod
     def running_in(cls, directory: Path) -> Envoy:
@@ -65,10 +73,14 @@ class Envoy:
             raise Unavailable("ST0715", f"no Envoy runs for {directory}.", remedy="Start it first.")
         return cls(directory, **json.loads(path.read_text()))
 
-    def start(self) -> int:
-        """Adopt the healthy Envoy of this directory, or start one on the last table that was in force; returns its pid.
+    def start(self, first: Callable[[RouteTable], RouteTable] = lambda last: last) -> int:
+        """Adopt the healthy Envoy of this directory, or start one; returns its pid.
 
-        Raises ``Unavailable`` when there is no binary, Envoy refuses the table, or it does not become healthy.
+        A new one begins with the table that ``first`` makes of the last one in force. Its configuration is written
+        anew: whatever became of the files in the meantime, Envoy does not read it.
+
+        Raises ``Unavailable`` when there is no binary, the port is taken, or it does not become healthy, and
+        ``Refused`` when Envoy does not take the table.
         """
         self._make_directories()
         with self._writing():
@@ -78,14 +90,21 @@ class Envoy:
                     self._publish("lds", envoy_config.listeners(self.settings, self.table()))
                     return process.pid
                 process.stop()
-            return self._start_fresh()
+            return self._start_fresh(first(self.table()))
 
     def healthy(self) -> bool:
         """Envoy has its configuration, its port is its own, and it answers there."""
+        admin = Admin(self.settings.admin_socket, timeout_s=HEALTH_S)
         try:
-            return self.admin.ready() and self._answers(self.bound_port())
+            return admin.ready() and self._answers(_live_port(admin, self.settings))
         except Unavailable:
             return False
+
+    def kill(self) -> None:
+        """End an Envoy that does not answer, at once: nothing it still held would ever be sent."""
+        process = self._process()
+        if process is not None:
+            process.kill()
 
     def stop(self) -> None:
         """End Envoy. Log lines are flushed; requests in flight are cut."""
@@ -105,16 +124,11 @@ class Envoy:
 
     def bound_port(self) -> int:
         """The port the live listener is bound to."""
-        port = self.admin.listening().get(LIVE)
-        if not port:
-            raise Unavailable("ST0714", f"Envoy does not listen on port {self.settings.port}; is it taken?")
-        return port
+        return _live_port(self.admin, self.settings)
 
     def table(self) -> RouteTable:
-        """The last table that was put in force; empty, generation 0, before the first."""
-        if not self._table_file.exists():
-            return RouteTable(0)
-        return RouteTable.from_json(self._table_file.read_text())
+        """The last table that was put in force; empty, generation 0, before the first or where no file can be read."""
+        return self._tables.read()
 
     def next_generation(self) -> int:
         """The lowest generation that ``apply`` takes for a changed table."""
@@ -149,36 +163,16 @@ class Envoy:
             self._publish("cds", envoy_config.clusters(self.table()))
 
     def split(self) -> dict[str, dict[str, int]]:
-        """The weights Envoy has in use: model → ``{"canary", "mirrored", "champion"}``, out of 10,000.
-
-        ``champion`` is the part that is not mirrored. A model that is switched off has no weights.
-        """
-        config = self.admin.route_config(LIVE)
-        routes = config["virtual_hosts"][0]["routes"] if config else []
-        return {
-            route["name"]: _weights(route["name"], route["route"]["weighted_clusters"]["clusters"])
-            for route in routes
-            if "weighted_clusters" in route.get("route", {})
-        }
+        """The weights Envoy has in use; see ``readings.split``."""
+        return readings.split(self.admin)
 
     def counters(self) -> dict[Key, int]:
-        """Requests Envoy finished, by (rollout, phase, arm), shadows included; zero again after a restart of Envoy.
-
-        Health checks are not in it, nor in the log. Requests that no arm was chosen for, such as unknown models and
-        bodies that are too long, have the arm ``""``.
-        """
-        counts: dict[Key, int] = {}
-        for tags, value in self.admin.labelled("envoy_seatrial_requests", r"^seatrial\."):
-            given = {name: text for name, text in tags.items() if text not in ("", "-")}
-            phase = given.get("phase")
-            key = (given.get("rollout"), None if phase is None else int(phase), given.get("arm", ""))
-            counts[key] = counts.get(key, 0) + value
-        return counts
+        """Requests Envoy finished, by (rollout, phase, arm); see ``readings.counters``."""
+        return readings.counters(self.admin)
 
     def copies_in_flight(self) -> int:
         """Copies a shadow is still answering: their lines are in neither the counters nor the log yet."""
-        active = self.admin.stats(r"^cluster\..*--(shadow|tap)--.*\.upstream_rq_active$")
-        return sum(int(value) for value in active.values())
+        return readings.copies_in_flight(self.admin)
 
     def reopen_logs(self) -> None:
         """Let Envoy open its log files anew; after a rename this starts new ones, and no line is lost."""
@@ -191,10 +185,6 @@ class Envoy:
         return self._directory / "run" / "envoy.pid"
 
     @property
-    def _table_file(self) -> Path:
-        return self._directory / "run" / "table.json"
-
-    @property
     def _envoy_log(self) -> Path:
         return self._directory / "log" / "envoy.log"
 
@@ -204,6 +194,7 @@ class Envoy:
         self.settings.admin_socket.parent.mkdir(mode=0o700, exist_ok=True)
         if self.settings.admin_socket.parent.stat().st_uid != self._directory.stat().st_uid:
             raise Unavailable("ST0716", f"{self.settings.admin_socket.parent} belongs to somebody else.")
+        keep(self._reserve)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -235,24 +226,39 @@ class Envoy:
 
     # ── starting ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _start_fresh(self) -> int:
-        table = self.table()
+    def _start_fresh(self, table: RouteTable) -> int:
+        self._require_free_port()
         preflight(self.settings, table)
-        files = self._files(table)
-        for kind, file in files.items():
+        self._tables.write(table)
+        for kind, file in self._files(table).items():
             self._write(kind, file)
-        self.settings.bootstrap.write_text(json.dumps(envoy_config.bootstrap(self.settings)))
+        self._replace(self.settings.bootstrap, json.dumps(envoy_config.bootstrap(self.settings)))
+        self._replace(self._directory / "run" / "settings.json", json.dumps(self._started_with()) + "\n")
         self.settings.admin_socket.unlink(missing_ok=True)
         mark = self._log_mark()
         process = Process.spawn(self.settings, self._envoy_log, self._bootstrap_digest())
-        process.record(self._pid_file)
-        write_atomically(self._directory / "run" / "settings.json", json.dumps(self._started_with()) + "\n")
+        try:
+            process.record(self._pid_file, reserve=self._reserve)
+        except OSError:
+            process.kill()  # nobody would find it again
+            raise
         _within(START_S, lambda: self.healthy() or not process.running() or self._refused_listener())
         if not self.healthy():
             process.stop()
             reason = self._log_since(mark) or "it says nothing"
             raise Unavailable("ST0717", f"Envoy did not start on port {self.settings.port}: {reason}")
+        self._tables.confirm(table)
         return process.pid
+
+    def _require_free_port(self) -> None:
+        """Said before Envoy is asked: its own words for it are long."""
+        host, port = self.settings.host, self.settings.port
+        if port and not is_free(host, port):
+            raise Unavailable(
+                "ST0722",
+                f"the gateway's port {port} on {host} is taken by another program.",
+                remedy=f"Stop it (`lsof -i :{port}`), or set gateway.port in seatrial.yaml.",
+            )
 
     def _refused_listener(self) -> bool:
         """Typically because somebody else has the port."""
@@ -263,7 +269,7 @@ class Envoy:
 
     def _answers(self, port: int) -> bool:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.settings.host, self.settings.host)
-        connection = http.client.HTTPConnection(host, port, timeout=2)
+        connection = http.client.HTTPConnection(host, port, timeout=HEALTH_S)
         try:
             connection.request("GET", "/healthz")
             return connection.getresponse().status == http.client.OK
@@ -282,22 +288,23 @@ class Envoy:
         }
 
     def _swap(self, last: RouteTable, table: RouteTable) -> str:
-        good = {kind: self.settings.resource(kind).read_text() for kind in _STATS}
-        write_atomically(self._table_file, table.to_json())  # first, so that a crash never brings an old table back
+        self._tables.write(table)
         files = self._files(table, last)
         try:
             for kind, file in files.items():
                 self._publish(kind, file)
         except Rejected:
-            self._restore(last, good)
+            self._restore(last)
             raise
+        self._tables.confirm(table)
         return version_of(files["rds"])
 
-    def _restore(self, last: RouteTable, good: dict[str, str]) -> None:
-        """Back to the files before, routes first: they may need clusters that are about to go."""
-        write_atomically(self._table_file, last.to_json())
+    def _restore(self, last: RouteTable) -> None:
+        """Back to the table before, routes first: they may need clusters that are about to go."""
+        self._tables.write(last)
+        files = self._files(last)
         for kind in ("rds", "lds", "cds"):
-            write_atomically(self.settings.resource(kind), good[kind])
+            self._write(kind, files[kind])
 
     def _publish(self, kind: str, file: Config) -> None:
         """Write one file and wait for Envoy's word on it."""
@@ -327,12 +334,19 @@ class Envoy:
         return _State(str(found.get("version_text", "")), refusals, warming)
 
     def _written(self, kind: str) -> str:
-        """The version of a file on disk: its first entry, so that the rest need not be parsed."""
-        with self.settings.resource(kind).open() as file:
-            return file.read(100).split('"')[3]
+        """The version of a file on disk: its first entry, so that the rest need not be parsed. Empty if it has none."""
+        try:
+            with self.settings.resource(kind).open("rb") as file:
+                found = _VERSION.match(file.read(100))
+        except OSError:
+            return ""
+        return found[1].decode() if found else ""
 
     def _write(self, kind: str, file: Config) -> None:
-        write_atomically(self.settings.resource(kind), json.dumps(file))
+        self._replace(self.settings.resource(kind), json.dumps(file))
+
+    def _replace(self, path: Path, text: str) -> None:
+        write_atomically(path, text, reserve=self._reserve)
 
     def _log_mark(self) -> int:
         return self._envoy_log.stat().st_size if self._envoy_log.exists() else 0
@@ -352,6 +366,13 @@ class _State:
     warming: bool  # clusters wait for their names to be resolved; routes to them would be rejected
 
 
+def _live_port(admin: Admin, settings: Settings) -> int:
+    port = admin.listening().get(LIVE)
+    if not port:
+        raise Unavailable("ST0714", f"Envoy does not listen on port {settings.port}; is it taken?")
+    return port
+
+
 def _refuse_stale(last: RouteTable, table: RouteTable) -> None:
     if table.generation < last.generation or (table.generation == last.generation and table != last):
         raise Conflict(
@@ -359,14 +380,6 @@ def _refuse_stale(last: RouteTable, table: RouteTable) -> None:
             f"the gateway is at generation {last.generation}; a table of generation {table.generation} came too late.",
             remedy="Read the present state, compute the table again and give it a higher generation.",
         )
-
-
-def _weights(model: str, entries: list[Config]) -> dict[str, int]:
-    weights = dict.fromkeys(("canary", "mirrored", "champion"), 0)
-    for entry in entries:
-        part = str(entry["name"]).removeprefix(f"{model}--").partition("--")[0]
-        weights[part] += int(entry["weight"])
-    return weights
 
 
 def _within(seconds: float, done: Callable[[], bool]) -> bool:

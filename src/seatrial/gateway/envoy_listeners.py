@@ -6,7 +6,7 @@ from functools import cache
 from importlib import resources
 
 from seatrial.gateway.envoy_clusters import SHADOW_LISTENER, TYPE, Config
-from seatrial.gateway.envoy_routes import LIVE, body_limit_filter
+from seatrial.gateway.envoy_routes import LIVE, body_filters
 from seatrial.gateway.routes import MAX_BODY_BYTES, MEBIBYTE, RouteTable
 from seatrial.gateway.settings import Settings
 
@@ -24,6 +24,7 @@ _FIELDS: Config = {
     "why": "%RESPONSE_CODE_DETAILS%",
     "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
     "up_us": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)%",
+    "method": "%REQ(:method)%",
     "path": "%REQ(:path)%",
     "et": "%REQ(x-seatrial-event-time)%",
     "ct": "%REQ(content-type)%",
@@ -63,6 +64,7 @@ def _live(settings: Settings, unit_headers: list[str]) -> Config:
         **_hardening(),
         "early_header_mutation_extensions": [_early_mutation(unit_headers)],
         "rds": {"route_config_name": LIVE, "config_source": settings.source("rds")},
+        "local_reply_config": _own_answers(),
         "access_log": _access_log(settings, settings.live_log, {**_LIVE_FACTS, **_LIVE_LEVEL}, _LIVE_FACTS),
         "http_filters": [_health(), _limits(), _capture(settings, request=True), _router()],
     }
@@ -109,6 +111,8 @@ def _hardening() -> Config:
         "normalize_path": True,
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        # nginx speaks 1.0 to what is behind it unless it is told otherwise.
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "seatrial"},
         "max_request_headers_kb": 32,
         "request_headers_timeout": "5s",
         "request_timeout": "30s",
@@ -128,6 +132,35 @@ def _hardening() -> Config:
             }
         },
     }
+
+
+def _own_answers() -> Config:
+    """What the gateway itself refuses or gives up says why, in JSON; direct answers of routes are JSON already."""
+    refused = {
+        400: "the request is malformed, or its path is hidden behind escapes",
+        408: "the request came too slowly",
+        413: "the body is above the limit of this model",
+        431: "the headers are above 32 KiB, or more than 64",
+    }
+    gave_up = {
+        503: "no version of this model takes requests now",
+        504: "no version of this model answered in time",
+    }
+    flagged: Config = {"response_flag_filter": {}}  # any: a route's own 503, for a model that is switched off, has none
+    mappers = [_mapper(_answers(status), reason) for status, reason in refused.items()]
+    for status, reason in gave_up.items():
+        mappers.append(_mapper({"and_filter": {"filters": [_answers(status), flagged]}}, reason))
+    return {"mappers": mappers}
+
+
+def _answers(status: int) -> Config:
+    same = {"op": "EQ", "value": {"default_value": status, "runtime_key": f"seatrial.status.{status}"}}
+    return {"status_code_filter": {"comparison": same}}
+
+
+def _mapper(when: Config, error: str) -> Config:
+    body = {"error": error, "status": "%RESPONSE_CODE%", "id": "%REQ(x-seatrial-id)%"}
+    return {"filter": when, "body_format_override": {"json_format": body}}
 
 
 def _early_mutation(unit_headers: list[str]) -> Config:
@@ -191,12 +224,12 @@ def _capture_source() -> str:
 
 
 def _limits() -> Config:
-    """A frame for the body limit: a model with a limit of its own puts it here, on its route."""
+    """A frame for the limit of bodies: a model with a limit of its own puts it here, on its route."""
     return {
         "name": "limits",
         "typed_config": {
             "@type": f"{TYPE}.extensions.filters.http.filter_chain.v3.FilterChainConfig",
-            "default_filter_chain": {"filters": [body_limit_filter(MAX_BODY_BYTES)]},
+            "default_filter_chain": {"filters": body_filters(MAX_BODY_BYTES)},
         },
     }
 

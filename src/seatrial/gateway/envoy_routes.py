@@ -1,4 +1,8 @@
-"""Envoy's route configuration of a route table: all that a rollout changes."""
+"""Envoy's route configuration of a route table: all that a rollout changes.
+
+A POST with a unit is a prediction that takes part in a comparison. Whatever else comes, a request without a unit, a GET
+for a page or a health check, is the champion's and is in no arm.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,16 @@ from seatrial.gateway.envoy_clusters import (
     shadow_cluster,
     tries,
 )
-from seatrial.gateway.routes import MAX_BODY_BYTES, ModelRoute, RouteTable
+from seatrial.gateway.routes import MAX_BODY_BYTES, UNAVAILABLE, ModelRoute, RouteTable
 
 LIVE = "live"
 NAMES_SHOWN = 50  # Envoy refuses long direct answers
 
 
 def route_config(table: RouteTable) -> Config:
-    """The live listener's routes. Order matters: with unit, without unit, unknown model."""
+    """The live listener's routes. Order matters: in the comparison, not in it, unknown model."""
     routes = [entry for route in table.models for entry in _of_model(route)]
+    routes += [_unavailable(model) for model in table.unavailable]
     return {
         "@type": f"{TYPE}.config.route.v3.RouteConfiguration",
         "name": LIVE,
@@ -35,7 +40,7 @@ def route_config(table: RouteTable) -> Config:
         "most_specific_header_mutations_wins": True,
         "request_headers_to_remove": ["x-envoy-external-address"],  # a client's address is no model's business
         "request_headers_to_add": [_stamp("x-seatrial-event-time", "%REQ(x-event-time)%")] if table.replay else [],
-        "response_headers_to_remove": ["x-seatrial-version", "x-seatrial-arm", "x-seatrial-level"],
+        "response_headers_to_remove": [f"x-seatrial-{name}" for name in ("version", "arm", "level", "host-version")],
         "response_headers_to_add": [
             _stamp("x-seatrial-id", "%REQ(x-seatrial-id)%"),
             _stamp("x-seatrial-version", "%UPSTREAM_METADATA(seatrial:version)%"),
@@ -50,12 +55,13 @@ def route_config(table: RouteTable) -> Config:
 def _of_model(route: ModelRoute) -> tuple[Config, ...]:
     if route.killed:
         return (_off(route),)
-    return _with_unit(route), _without_unit(route)
+    return _compared(route), _not_compared(route)
 
 
-def _with_unit(route: ModelRoute) -> Config:
+def _compared(route: ModelRoute) -> Config:
     header = route.unit_header.lower()
-    given = [
+    given: list[Config] = [
+        {"name": ":method", "string_match": {"exact": "POST"}},
         {"name": header, "present_match": True},
         {"name": header, "string_match": {"exact": ""}, "invert_match": True},  # all empty units would share an arm
     ]
@@ -69,7 +75,7 @@ def _with_unit(route: ModelRoute) -> Config:
     return _entry(route, action, given, [_stamp("x-seatrial-unit", f"%REQ({header})%")])
 
 
-def _without_unit(route: ModelRoute) -> Config:
+def _not_compared(route: ModelRoute) -> Config:
     action = {**_action(route), "cluster": champion_cluster(route)}
     stamps = [_stamp("x-seatrial-arm", "none"), _retries(route, "champion")]
     return _entry(route, action, [], stamps)
@@ -114,7 +120,9 @@ def _action(route: ModelRoute) -> Config:
         "timeout": f"{route.timeout_s:g}s",
         "regex_rewrite": {"pattern": {"regex": f"^{re.escape(_prefix(route))}/?"}, "substitution": "/"},
         "retry_policy": {
-            "retry_on": "5xx,reset,connect-failure,refused-stream",
+            # A version that sheds load has not answered: 429 goes on to the next one, as 503 does.
+            "retry_on": "5xx,reset,connect-failure,refused-stream,retriable-status-codes",
+            "retriable_status_codes": [429],
             "num_retries": 0,  # each arm says how many
             "per_try_timeout": f"{route.try_timeout_s:g}s",
             "retry_back_off": {"base_interval": "0.001s", "max_interval": "0.002s"},
@@ -139,19 +147,23 @@ def _entry(route: ModelRoute, action: Config, headers: list[Config], stamps: lis
 def _body_limit(limit: int) -> Config:
     return {
         "@type": f"{TYPE}.extensions.filters.http.filter_chain.v3.FilterChainConfigPerRoute",
-        "filter_chain": {"filters": [body_limit_filter(limit)]},
+        "filter_chain": {"filters": body_filters(limit)},
     }
 
 
-def body_limit_filter(limit: int) -> Config:
-    """413 for bodies longer than ``limit`` bytes, declared or chunked, without buffering them."""
-    return {
-        "name": "envoy.filters.http.body_size_limit",
-        "typed_config": {
-            "@type": f"{TYPE}.extensions.filters.http.body_size_limit.v3.BodySizeLimit",
-            "max_request_bytes": limit,
-        },
-    }
+def body_filters(limit: int) -> list[Config]:
+    """413 for bodies longer than ``limit`` bytes, declared or chunked; a shorter one is read whole before it goes on.
+
+    So a client that sends slowly occupies a connection of its own and nothing behind the gateway, and one that is
+    refused was in no arm.
+    """
+    filters = f"{TYPE}.extensions.filters.http"
+    size = {"@type": f"{filters}.body_size_limit.v3.BodySizeLimit", "max_request_bytes": limit}
+    whole = {"@type": f"{filters}.buffer.v3.Buffer", "max_request_bytes": limit + 1}
+    return [
+        {"name": "envoy.filters.http.body_size_limit", "typed_config": size},
+        {"name": "envoy.filters.http.buffer", "typed_config": whole},
+    ]
 
 
 def _metadata(route: ModelRoute) -> Config:
@@ -173,9 +185,25 @@ def _off(route: ModelRoute) -> Config:
     }
 
 
+def _unavailable(model: str) -> Config:
+    """A model that exists, though no version of it can be served: 503 and not 404, so that clients try again."""
+    body = {"error": f"no version of model {model} can be served now", "model": model, "level": UNAVAILABLE}
+    stamps = [_stamp("x-seatrial-arm", "none"), _stamp("x-seatrial-level", UNAVAILABLE)]
+    return {
+        "name": model,
+        "match": {"path_separated_prefix": f"/models/{model}"},
+        "metadata": {"filter_metadata": {"seatrial": {"model": model}}},
+        **_direct(503, body, stamps),
+    }
+
+
 def _unknown(table: RouteTable) -> Config:
-    names = sorted(route.model for route in table.models)
-    body: Config = {"error": "no such model; a model is addressed as /models/NAME/...", "models": names[:NAMES_SHOWN]}
+    names = sorted([*(route.model for route in table.models), *table.unavailable])
+    body: Config = {
+        "error": "no such model; a model is addressed as /models/NAME/...",
+        "remedy": "seatrial model adopt NAME --url URL",
+        "models": names[:NAMES_SHOWN],
+    }
     if len(names) > NAMES_SHOWN:
         body["more"] = len(names) - NAMES_SHOWN
     return {"name": "unknown", "match": {"prefix": "/"}, **_direct(404, body, [])}

@@ -8,19 +8,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from seatrial.gateway.reserve import FULL, spend
 
-def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
+
+def write_atomically(path: Path, text: str, *, mode: int = 0o644, reserve: Path | None = None) -> None:
     """Write beside the target's directory, sync, rename. A watcher of the directory sees exactly one rename.
 
-    The temporary file is in the parent of the target's directory: same file system, but not watched.
+    The temporary file is in the parent of the target's directory: same file system, but not watched. On a full disk the
+    ``reserve`` is spent.
     """
+    while True:
+        try:
+            _write_and_rename(path, text, mode)
+            return
+        except OSError as error:
+            if error.errno not in FULL or reserve is None or not spend(reserve):
+                raise
+
+
+def _write_and_rename(path: Path, text: str, mode: int) -> None:
     temporary = path.parent.parent / f".{path.name}.{os.getpid()}.tmp"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 
@@ -34,11 +51,14 @@ def sync_directory(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file, against threads and processes alike. The kernel drops it when we die."""
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold an exclusive lock on a file, against threads and processes alike. The kernel drops it when we die.
+
+    With ``wait=False``, ``BlockingIOError`` at once if somebody else holds it.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)

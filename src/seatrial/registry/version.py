@@ -6,15 +6,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from seatrial.errors import UsageError
 from seatrial.ids import Digest, ModelName, VersionNumber
+from seatrial.registry.contract import Contract
 from seatrial.registry.lifecycle import Stage
 from seatrial.registry.lineage import ArtifactLineage, require_complete
 
 Source = Literal["registered", "adopted"]
+ColumnKind = Literal["number", "integer", "string", "boolean"]
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # token, RFC 9110 section 5.6.2
@@ -38,12 +40,16 @@ def check_name(name: str) -> ModelName:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A product that predicts. ``unit_header`` is the request header that carries the unit (user, account, device)."""
+    """A product that predicts. ``unit_header`` is the request header that carries the unit (user, account, device).
+
+    ``contract``: how its requests and answers are read, and what is kept of them.
+    """
 
     name: ModelName
     owner: str = ""
     purpose: str = ""
     unit_header: str = "x-unit-id"
+    contract: Contract = Contract()
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -53,13 +59,18 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """How a version answers: from an artifact in the store, or at a URL that somebody else runs."""
+    """How a version answers: from an artifact in the store, or at a URL that somebody else runs.
+
+    ``dtypes``: kinds of the columns, parallel to ``features``; without them each request's columns are typed from its
+    own values.
+    """
 
     kind: Literal["artifact", "url"]
     url: str | None = None
     artifact: Digest | None = None
     format: str | None = None
     features: tuple[str, ...] = ()
+    dtypes: tuple[ColumnKind, ...] = ()
     output: Literal["predict_proba", "predict"] = "predict_proba"
     trust_pickle: bool = False
     trusted_types: tuple[str, ...] = ()
@@ -69,7 +80,7 @@ class Serving:
 
     def _check_url(self) -> None:
         parts = urlsplit(self.url or "")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
             raise UsageError("ST0122", f"serving: {self.url!r} is not an http or https URL.")
         if self.artifact is not None:
             raise UsageError("ST0123", f"serving: {self.url} and an artifact are both given.", remedy="Choose one.")
@@ -79,12 +90,22 @@ class Serving:
             raise UsageError("ST0124", "serving: an artifact needs its digest and its format.")
         if self.url is not None:
             raise UsageError("ST0123", f"serving: {self.url} and an artifact are both given.", remedy="Choose one.")
+        self._check_dtypes()
         if self.format in _RUNS_CODE and not self.trust_pickle:
             raise UsageError(
                 "ST0125",
                 f"serving: loading the {self.format} artifact {self.artifact} can run any code.",
                 remedy="Save it with skops or ONNX, or say that you trust it (--trust-pickle).",
             )
+
+    def _check_dtypes(self) -> None:
+        if self.dtypes and len(self.dtypes) != len(self.features):
+            raise UsageError(
+                "ST0135", f"serving: {len(self.features)} features have {len(self.dtypes)} dtypes.",
+                remedy="Give the dtype of every feature, or of none.",
+            )  # fmt: skip
+        for kind in set(self.dtypes) - set(get_args(ColumnKind)):
+            raise UsageError("ST0136", f"serving: {kind!r} is no dtype.", remedy=", ".join(get_args(ColumnKind)))
 
 
 @dataclass(frozen=True, slots=True)

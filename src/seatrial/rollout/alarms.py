@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
 
-from seatrial.evidence.snapshot import Evidence, MetricEvidence
+import numpy as np
+from scipy.special import bdtr, bdtrc
+
+from seatrial.evidence.snapshot import Captured, Evidence, MetricEvidence
 from seatrial.evidence.tally import COUNT, MICRO, NUMERATOR, TOTAL, Cell
 from seatrial.ids import CANARY, CHAMPION, Arm
 from seatrial.rollout.plan import Metric, Plan
@@ -18,6 +21,9 @@ from seatrial.values import Rate, Share
 CAPTURE_GAP = 0.001
 CAPTURE_SLACK = 5
 """Lines that may be in flight between Envoy's counter and its log."""
+
+UNEQUAL_ALPHA = 1e-6
+"""Chance that equal loss looks unequal. Looks are many, but their losses are nearly the same ones."""
 
 LIMIT_ALPHA = 0.001
 
@@ -52,12 +58,34 @@ def _capture(evidence: Evidence) -> Alarm | None:
     for (phase, arm), captured in sorted(evidence.capture.items()):
         if captured.counted is None:
             continue
-        gap = abs(captured.counted - captured.logged)
+        gap = abs(captured.counted - captured.lost - captured.logged)
         if gap > max(CAPTURE_SLACK, CAPTURE_GAP * captured.counted):
             return Alarm(
                 kind="capture_loss",
                 text=f"phase {phase} {arm}: Envoy counted {captured.counted:,} requests, "
                 f"the capture log has {captured.logged:,}",
+            )
+    return _unequal_loss(evidence.capture)
+
+
+def _unequal_loss(capture: Mapping[tuple[int, Arm], Captured]) -> Alarm | None:
+    """Loss that prefers an arm biases what is compared, however small it is and whatever caused it.
+
+    Given how many lines of a phase are lost, those of the canary are binomial with its share of the requests.
+    """
+    for phase in sorted({phase for phase, _ in capture}):
+        found = [capture.get((phase, arm)) for arm in (CANARY, CHAMPION)]
+        counted = [0 if c is None or c.counted is None else c.counted for c in found]
+        missing = [0 if c is None or c.counted is None else max(c.counted - c.logged, 0) for c in found]
+        if not all(counted) or not any(missing):
+            continue
+        share = counted[0] / sum(counted)
+        tails = bdtr(missing[0], sum(missing), share), bdtrc(missing[0] - 1, sum(missing), share)
+        if 2 * min(tails) < UNEQUAL_ALPHA:
+            return Alarm(
+                kind="capture_loss",
+                text=f"phase {phase}: the capture log lacks {missing[0]:,} of {counted[0]:,} canary requests and "
+                f"{missing[1]:,} of {counted[1]:,} champion requests: an arm loses more than the other",
             )
     return None
 

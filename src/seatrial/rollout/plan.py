@@ -9,14 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from seatrial.values import Duration, Margin, Multiple, Rate, Share
-
-
-def to_camel(name: str) -> str:
-    """``min_units`` -> ``minUnits``."""
-    head, *tail = name.split("_")
-    return head + "".join(part.capitalize() for part in tail)
-
+from seatrial.values import Duration, Margin, Multiple, Rate, Share, to_camel
 
 _CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}
 

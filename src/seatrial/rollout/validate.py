@@ -155,7 +155,7 @@ def _times(plan: Plan) -> Iterator[Problem]:
     lasts = sum(stage.min_duration for stage in stages)
     if lasts > plan.deadline.seconds:
         yield Problem(
-            "ST0230", "deadline", f"the steps last {lasts / 86400:g} days, the deadline is {plan.deadline}.",
+            "ST0230", "deadline", f"the steps last {_span(lasts)}, the deadline is {plan.deadline}.",
             "Lengthen the deadline or shorten the pauses.",
         )  # fmt: skip
     if plan.look_every.seconds > plan.time_bucket.seconds or plan.time_bucket.seconds % plan.look_every.seconds:
@@ -186,6 +186,18 @@ def _maturity(plan: Plan, stages: tuple[Stage, ...], metric: Metric, horizon: fl
             yield Problem(
                 "ST0203", f"{stage.name}",
                 f"metric '{metric.name}' has a horizon of {metric.horizon} but the step lasts "
-                f"{stage.min_duration / 86400:g} days.",
+                f"{_span(stage.min_duration)}.",
                 "Earliest evidence comes after the horizon; lengthen the pause or make the metric a signal.",
             )  # fmt: skip
+
+
+def _span(seconds: float) -> str:
+    """A span of time in the largest unit that is not a fraction of one.
+
+    >>> _span(1800), _span(5400), _span(86400)
+    ('30m', '1.5h', '1d')
+    """
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"

@@ -31,8 +31,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m seatrial.serving SPEC.json\n")
         return 2
+    file = Path(arguments[0])
     try:
-        spec = HostSpec.read(Path(arguments[0]))
+        spec = HostSpec.read(file)
     except (OSError, SeatrialError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -43,14 +44,14 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):  # the server takes them over, finishes what it has, and raises again
         signal.signal(number, lambda *_: _finish(True))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        _finish(runner.run(_serve(spec)))
+        _finish(runner.run(_serve(spec, file)))
 
 
-async def _serve(spec: HostSpec) -> bool:
+async def _serve(spec: HostSpec, file: Path) -> bool:
     """Take requests at once, so that liveness answers while the model loads; true unless the version cannot start."""
     behind = backend(spec)
     config = uvicorn.Config(
-        Host(spec, behind),
+        Host(spec, behind, file),
         host=spec.host,
         port=spec.port,
         http="httptools",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial import __version__
-from seatrial.events.wire import Request, WireError, parse_request
+from seatrial.events.wire import Request, WireError, WireFormat, parse_request
 from seatrial.serving.asgi import JSON_TYPE, Call, Reply, reply_error, reply_json
 from seatrial.serving.batching import Batcher, Busy
 from seatrial.serving.columns import Columns, FeatureError, Rows
@@ -23,6 +23,11 @@ log = logging.getLogger(__name__)
 _MODEL = r"/v2/models/(?P<model>[^/]+)(?:/versions/(?P<version>[^/]+))?"
 _TF = re.compile(r"/v1/models/(?P<model>[^/:]+)(?:/versions/(?P<version>[^/:]+))?:predict")
 _INFER, _READY, _METADATA = re.compile(_MODEL + "/infer"), re.compile(_MODEL + "/ready"), re.compile(_MODEL)
+_SPOKEN: dict[str, tuple[WireFormat, ...]] = {
+    "/invocations": ("mlflow", "sagemaker", "json"),
+    "infer": ("oip-v2",),
+    "predict": ("tf-v1", "vertex"),
+}
 _DATATYPES = {"f": "FP64", "i": "INT64", "u": "INT64", "b": "BOOL"}
 _OIP_KINDS = {"number": "FP64", "integer": "INT64", "boolean": "BOOL", "string": "BYTES", "known text": "BYTES"}
 
@@ -66,19 +71,35 @@ class Artifact:
     async def ready(self) -> bool:
         return self._warm and not self._batcher.stalled(self.spec.timeout_s)
 
+    def reread(self, spec: HostSpec) -> None:
+        self.spec = spec
+
     async def handle(self, call: Call) -> Reply:
         found = _INFER.fullmatch(call.path) or _TF.fullmatch(call.path)
         if found or call.path == "/invocations":
             if call.method != "POST":
                 return reply_error(405, f"{call.path} takes POST")
-            return self._unknown_model(found) or await self._answer(call)
+            spoken = _SPOKEN["/invocations" if found is None else call.path.rpartition("/")[2].rpartition(":")[2]]
+            return self._unknown_model(found) or self._other_format(spoken) or await self._answer(call)
         return await self._describe(call)
+
+    def _other_format(self, spoken: tuple[WireFormat, ...]) -> Reply | None:
+        """An error for a path whose format is not the agreed one: the log would not understand the answer."""
+        agreed = self.spec.wire
+        if agreed in (None, "opaque", *spoken):
+            return None
+        return reply_error(400, f"the model {self.spec.model} speaks {agreed}, and this is the path of {spoken[0]}")
 
     async def _describe(self, call: Call) -> Reply:
         if call.path in ("/ping", "/health"):
             return (
                 reply_json(200, {"status": "ok"}) if await self.ready() else reply_error(503, "the model is not ready")
             )
+        if call.path == "/v2/health/live":
+            return reply_json(200, {"live": True})
+        if call.path == "/v2/health/ready":
+            ready = await self.ready()
+            return reply_json(200 if ready else 503, {"ready": ready})
         if call.path == "/v2":
             return reply_json(200, {"name": "seatrial", "version": __version__, "extensions": []})
         found = _READY.fullmatch(call.path)
@@ -118,7 +139,11 @@ class Artifact:
         if not self._warm:
             return reply_error(503, f"{self.spec.model}/{self.spec.version} is still loading")
         try:
-            request = parse_request(call.path, call.header(b"content-type"), call.body)
+            wire = None if self.spec.wire == "opaque" else self.spec.wire
+            kind = call.header(b"content-type")
+            request = parse_request(call.path, kind, call.body, format=wire, spec=self.spec.response)
+            if request.features is None and request.vectors is None:
+                return reply_error(415, "binary tensors are not read; send their data as JSON")
             rows = self._columns.rows(request)
         except (WireError, FeatureError) as error:
             return reply_error(400, str(error))

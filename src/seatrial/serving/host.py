@@ -1,15 +1,17 @@
 """The application of a model host: what every host answers itself, and the backend for all the rest.
 
-``/-/host`` says who this is and whether it is ready. ``/v2/health/live`` and ``/v2/health/ready`` are the portable
-health checks; a proxy answers those itself too, and forwards everything else.
+``GET /-/host`` says who this is and whether it is ready; ``POST /-/host`` makes it read its spec again. Both are for
+the controller: what comes through the gateway carries an id, and goes to the backend like everything else.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import Protocol
 
+from seatrial.errors import SeatrialError
 from seatrial.serving.asgi import (
     Call,
     Disconnected,
@@ -32,13 +34,18 @@ INFO_PATH = "/-/host"
 
 
 class Backend(Protocol):
-    """What stands behind a host. ``ready`` is asked by health checks and must be cheap."""
+    """What stands behind a host. ``ready`` is asked by health checks and must be cheap.
+
+    ``reread``: from the next call on bodies are read by this spec, which differs in nothing else.
+    """
 
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...
 
     async def ready(self) -> bool: ...
+
+    def reread(self, spec: HostSpec) -> None: ...
 
     async def handle(self, call: Call) -> Reply: ...
 
@@ -55,10 +62,10 @@ def backend(spec: HostSpec) -> Backend:
 
 
 class Host:
-    """The ASGI application."""
+    """The ASGI application. ``file``: where its spec was read from, if it may be read again."""
 
-    def __init__(self, spec: HostSpec, backend: Backend) -> None:
-        self._spec, self._backend = spec, backend
+    def __init__(self, spec: HostSpec, backend: Backend, file: Path | None = None) -> None:
+        self._spec, self._backend, self._file = spec, backend, file
         self._digest = spec.digest()
         self._limit = int(spec.max_body_mb * 2**20)
         self._always: Headers = [(b"x-seatrial-host-version", spec.version.encode("ascii"))]
@@ -76,17 +83,26 @@ class Host:
         except Exception as error:
             log.exception("request failed", extra={"path": scope["path"]})
             reply = reply_error(500, f"the host failed: {type(error).__name__}")
-        await send_reply(send, reply, self._always)
+        await send_reply(send, receive, reply, self._always)
 
     async def _reply(self, call: Call) -> Reply:
-        if call.path == INFO_PATH:
-            return reply_json(200, await self.info())
-        if call.path == "/v2/health/live":
-            return reply_json(200, {"live": True})
-        if call.path == "/v2/health/ready":
-            ready = await self._backend.ready()
-            return reply_json(200 if ready else 503, {"ready": ready})
+        if call.path == INFO_PATH and call.header(b"x-seatrial-id") is None:  # clients come through the gateway
+            taken = call.method != "POST" or self._reread()
+            return reply_json(200 if taken else 409, await self.info())
         return await self._backend.handle(call)
+
+    def _reread(self) -> bool:
+        """Take the way of reading from the spec's file. False if anything else in it is new: that takes a restart."""
+        try:
+            spec = self._spec if self._file is None else HostSpec.read(self._file)
+        except (OSError, SeatrialError) as error:
+            log.warning("the spec does not read", extra={"error": str(error)})
+            return False
+        if spec.read_as(self._spec.reading) != self._spec:
+            return False
+        self._backend.reread(spec)
+        self._spec, self._digest = spec, spec.digest()
+        return True
 
     async def info(self) -> dict[str, object]:
         return {

@@ -16,11 +16,17 @@ from typing import Any
 
 from seatrial import processes
 from seatrial.errors import Unavailable
-from seatrial.serving.spec import HostSpec
+from seatrial.serving.spec import HostSpec, Reading
+
+STALE_GRACE_S = 2.0
+"""For a host that could not be adopted: it hangs, or serves something else."""
 
 _POLL_S = 0.05
 _LOG_LIMIT = 8 * 2**20
-_INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
+_INHERITED = (
+    "PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT",
+    "SSL_CERT_FILE", "SSL_CERT_DIR",
+)  # fmt: skip
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -62,8 +68,7 @@ class HostProcess:
         """Start a new process and return at once; ``ready`` waits for it."""
         self.directory.mkdir(parents=True, exist_ok=True)
         port = self.spec.port or processes.free_port(self.spec.host)
-        spec_file = self.directory / "spec.json"
-        spec_file.write_text(dataclasses.replace(self.spec, port=port).to_json())
+        spec_file = self._write_spec(port)
         with self._log("stdout.log").open("ab") as out, self._log("stderr.log").open("ab") as err:
             child = subprocess.Popen(
                 [sys.executable, "-I", "-m", "seatrial.serving", str(spec_file.resolve())],
@@ -79,25 +84,56 @@ class HostProcess:
         _write(self._pid_file, json.dumps(dataclasses.asdict(self._running)))
 
     def adopt(self) -> bool:
-        """Take over a healthy host of the same spec that an earlier process started; false when there is none."""
+        """Take over a healthy host of the same spec that an earlier process started; false when there is none.
+
+        One that only reads bodies in another way is told to read them so. A proxy is healthy when it answers: whether
+        the foreign server does is not its doing.
+        """
         running = self._recorded()
-        if running is None or running.digest != self.spec.digest() or self.spec.port not in (0, running.port):
-            return False
-        if not _is_alive(running):
+        if running is None or self.spec.port not in (0, running.port) or not _is_alive(running):
             return False
         answer = host_info(self.spec.host, running.port)
-        if answer is None or answer.get("digest") != running.digest or answer.get("pid") != running.pid:
+        if answer is None or answer.get("pid") != running.pid or not (answer.get("ready") or self.spec.kind == "proxy"):
             return False
-        if not answer.get("ready"):
+        if answer.get("digest") != self.spec.digest():
+            answer = self._told_to_reread(running)
+        if answer is None or answer.get("digest") != self.spec.digest():
             return False
-        self._running = running
+        self._adopt(running)
         return True
+
+    def reread(self, reading: Reading) -> bool:
+        """Change how the host reads bodies, without a restart and without losing a request.
+
+        One that is not alive will be started so. False where the host does not take it; then only a restart helps.
+        """
+        self.spec = self.spec.read_as(reading)
+        if self._running is None or not self.alive():
+            return True
+        answer = self._told_to_reread(self._running)
+        if answer is None or answer.get("digest") != self.spec.digest():
+            return False
+        self._adopt(self._running)
+        return True
+
+    def _told_to_reread(self, running: _Running) -> dict[str, Any] | None:
+        self._write_spec(running.port)
+        return host_info(self.spec.host, running.port, method="POST")
+
+    def _adopt(self, running: _Running) -> None:
+        self._running = dataclasses.replace(running, digest=self.spec.digest())
+        _write(self._pid_file, json.dumps(dataclasses.asdict(self._running)))
+
+    def _write_spec(self, port: int) -> Path:
+        file = self.directory / "spec.json"
+        _write(file, dataclasses.replace(self.spec, port=port).to_json())
+        return file
 
     def ensure(self) -> bool:
         """Adopt a healthy host or replace whatever is left of an earlier one; true when it was adopted."""
         if self.adopt():
             return True
-        self.stop()
+        self.stop(grace=STALE_GRACE_S)
         self.start()
         return False
 
@@ -136,6 +172,11 @@ class HostProcess:
         self._pid_file.unlink(missing_ok=True)
         return ran
 
+    def kill(self) -> None:
+        """End a host that does not answer any more, at once."""
+        if self._running is not None:
+            processes.kill(self._running.pid, self._running.started, group=True)
+
     @property
     def _pid_file(self) -> Path:
         return self.directory / "host.pid"
@@ -172,11 +213,11 @@ def scrubbed_environment(home: Path) -> dict[str, str]:
     return {**kept, "HOME": str(home.resolve()), **dict.fromkeys(_ONE_THREAD, "1")}
 
 
-def host_info(host: str, port: int, timeout: float = 2.0) -> dict[str, Any] | None:
+def host_info(host: str, port: int, timeout: float = 2.0, *, method: str = "GET") -> dict[str, Any] | None:
     """What the host at this port says about itself; ``None`` when nothing like a host answers."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
-        connection.request("GET", "/-/host")
+        connection.request(method, "/-/host")
         answer = json.loads(connection.getresponse().read())
     except (OSError, http.client.HTTPException, ValueError):
         return None

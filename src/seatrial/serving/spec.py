@@ -14,14 +14,27 @@ from urllib.parse import urlsplit
 
 from seatrial.errors import UsageError
 from seatrial.events.wire import ResponseSpec, WireFormat
+from seatrial.registry.version import ColumnKind
 
 Kind = Literal["artifact", "proxy"]
 ArtifactFormat = Literal["skops", "joblib", "onnx"]
 Output = Literal["predict_proba", "predict"]
-ColumnKind = Literal["number", "integer", "string", "boolean"]
 
 _MEMORY_FLOOR_MB = 256
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")  # they go into headers, paths and file names
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a host reads bodies and what it may say about them: the part of its spec that changes while it runs.
+
+    ``wire`` and ``response`` say how to read what the path and the shape leave open. ``emit_features``: names that may
+    leave in ``x-seatrial-features`` (``None``: all, empty: none).
+    """
+
+    wire: WireFormat | None = None
+    response: ResponseSpec = field(default_factory=ResponseSpec)
+    emit_features: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +44,7 @@ class HostSpec:
     ``features``: column names in the model's order. ``dtypes``: their kinds, parallel to ``features``; without them
     each request's columns are typed from its own values. ``example``: a row that must be answered before the host is
     ready.
-    ``emit_features``: names that may leave in ``x-seatrial-features`` (``None``: all, empty: none).
-    ``wire`` and ``response`` say how to read a foreign server's answers when its path does not (proxies only).
+    ``wire``, ``response``, ``emit_features``: see ``Reading``.
     ``max_wait_ms`` bounds how long a request waits for others to share a prediction call (never more than half a call).
     ``port`` 0 lets ``HostProcess`` choose one.
     """
@@ -87,6 +99,16 @@ class HostSpec:
             ),
         ]
         return [problem for fine, problem in checks if not fine]
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(self.wire, self.response, self.emit_features)
+
+    def read_as(self, reading: Reading) -> Self:
+        """The same version behind the same port, whose bodies are read so."""
+        return dataclasses.replace(
+            self, wire=reading.wire, response=reading.response, emit_features=reading.emit_features
+        )
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from seatrial.registry.contract import Contract
 from seatrial.registry.lineage import ArtifactLineage
 from seatrial.registry.version import Serving
 from seatrial.store.canonical import canonical
@@ -20,6 +21,15 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def dump(value: ArtifactLineage | Serving | Mapping[str, str]) -> str:
     return canonical(value)
+
+
+def dump_contract(contract: Contract) -> str:
+    return canonical(contract.document())
+
+
+def load_contract(text: str) -> Contract:
+    contract: Contract = _adapter(Contract).validate_json(text)
+    return contract
 
 
 def load_lineage(text: str) -> ArtifactLineage:

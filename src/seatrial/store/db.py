@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -9,19 +11,33 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from seatrial.errors import Conflict, Unavailable, UsageError
+from seatrial.errors import Conflict, SeatrialError, Unavailable, UsageError
 from seatrial.errors import IntegrityError as Broken
 from seatrial.store import migrate
 from seatrial.store.audit import AuditLog
 from seatrial.store.decisions import Decisions
 from seatrial.store.leases import Leases
 from seatrial.store.models import Models
+from seatrial.store.outbox import Outbox
+from seatrial.store.people import People
 from seatrial.store.rollouts import Rollouts
 from seatrial.store.settings import Settings
 
 _WRITER_LOCK: Final = 0x5EA_7121A1  # PostgreSQL advisory lock: any constant that is ours
+_LIVELINESS: Final = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}  # a server whose machine is gone is missed within ten seconds
+_PASSING: Final = frozenset({
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
+})  # fmt: skip
 
 
 class Transaction:
@@ -35,6 +51,8 @@ class Transaction:
         self.decisions = Decisions(connection)
         self.settings = Settings(connection)
         self.leases = Leases(connection)
+        self.alerts = Outbox(connection)
+        self.people = People(connection, self.audit)
 
 
 class Store:
@@ -45,7 +63,7 @@ class Store:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, patience: timedelta = timedelta(seconds=10)) -> Self:
@@ -76,7 +94,7 @@ class Store:
             yield Transaction(connection)
 
     def close(self) -> None:
-        self._engine.dispose()
+        self.engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -85,36 +103,56 @@ class Store:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Store({self._engine.url.render_as_string(hide_password=True)})"
+        return f"Store({self.engine.url.render_as_string(hide_password=True)})"
 
     @contextmanager
     def _transaction(self, *, write: bool) -> Iterator[Connection]:
         try:
-            with self._engine.connect() as plain:
+            with self.engine.connect() as plain:
                 connection = plain.execution_options(**self._options(write))
                 with connection.begin():
                     if write and connection.dialect.name == "postgresql":
                         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
                     yield connection
-        except OperationalError as error:
-            raise Unavailable(
+        except (DBAPIError, PoolTimeout) as error:
+            raise self._explained(error) from error
+        except UnicodeEncodeError as error:
+            raise _unstorable() from error
+
+    def _explained(self, error: DBAPIError | PoolTimeout) -> SeatrialError:
+        """The error as one of ours: refused by a rule of the schema, not to be had now, or damaged."""
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(error, DataError):
+            return _unstorable()
+        if isinstance(error, IntegrityError):
+            return Conflict("ST0614", f"{self!r} refuses the change: {cause}.")
+        if isinstance(error, PoolTimeout | InterfaceError) or _is_passing(error):
+            return Unavailable(
                 "ST0611",
-                f"{self!r} does not answer: {error.orig}.",
+                f"{self!r} does not answer: {cause}.",
                 remedy="If it is locked, another process holds the write lock: see what else runs, and try again.",
-            ) from error
-        except IntegrityError as error:
-            raise Conflict("ST0614", f"{self!r} refuses the change: {error.orig}.") from error
-        except DatabaseError as error:
-            raise Broken(
-                "ST0615",
-                f"{self!r} cannot be read: {error.orig}.",
-                remedy="The file is damaged or is no database: restore it from a backup. Traffic flows on without it.",
-            ) from error
+            )
+        return Broken(
+            "ST0615",
+            f"{self!r} cannot be read: {cause}.",
+            remedy="The file is damaged or is no database: restore it from a backup. Traffic flows on without it.",
+        )
 
     def _options(self, write: bool) -> dict[str, Any]:
-        if self._engine.dialect.name == "sqlite":
+        if self.engine.dialect.name == "sqlite":
             return {"seatrial_write": write}
         return {"isolation_level": "READ COMMITTED" if write else "REPEATABLE READ", "postgresql_readonly": not write}
+
+
+def _unstorable() -> UsageError:
+    return UsageError("ST0605", "a text cannot be stored: it holds half a character, or a NUL.")
+
+
+def _is_passing(error: DBAPIError) -> bool:
+    """Whether it may go well the next time: locked, full, gone away; in contrast to damaged."""
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _PASSING
+    return isinstance(error, OperationalError) or error.connection_invalidated
 
 
 def _url(url_or_path: str | Path) -> URL:
@@ -133,7 +171,10 @@ def _url(url_or_path: str | Path) -> URL:
 
 
 def _sqlite(url: URL, patience: timedelta) -> Engine:
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    path = Path(str(url.database))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # what is wrong with the place, the database itself says best
+        path.touch(mode=0o600)  # its log and its index get the mode of the database
     engine = create_engine(url, connect_args={"timeout": patience.total_seconds()})
 
     @event.listens_for(engine, "connect")
@@ -153,8 +194,11 @@ def _sqlite(url: URL, patience: timedelta) -> Engine:
 
 def _postgresql(url: URL, patience: timedelta) -> Engine:
     milliseconds = int(patience.total_seconds() * 1000)
+    options = {"options": f"-c lock_timeout={milliseconds} -c timezone=UTC", **_LIVELINESS}
     try:
-        return create_engine(url, connect_args={"options": f"-c lock_timeout={milliseconds} -c timezone=UTC"})
+        # A connection is asked before it is used: those from before a restart of the server are made anew.
+        given = {name: value for name, value in options.items() if name == "options" or name not in url.query}
+        return create_engine(url, connect_args=given, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise UsageError(
             "ST0613", "store: PostgreSQL needs psycopg.", remedy="pip install 'seatrial[postgres]'"

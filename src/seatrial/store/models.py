@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from seatrial.errors import Conflict, NotFound
 from seatrial.ids import ModelName, VersionNumber
+from seatrial.registry.contract import Contract
 from seatrial.registry.lifecycle import Operation, Stage, transition
 from seatrial.registry.lineage import ArtifactLineage
 from seatrial.registry.version import Model, ModelVersion, Serving, Source
@@ -30,9 +31,21 @@ class Models:
     def create_model(self, model: Model, *, actor: str, now: datetime) -> Model:
         if self._find_model(model.name) is not None:
             raise Conflict("ST0640", f"there is a model {model.name!r} already.", remedy="Register a version of it.")
-        self._db.execute(insert(models).values(**asdict(model), created_at=now, created_by=actor))
-        self._audit.append(actor, "model.create", model.name, asdict(model), now)
+        facts = {name: getattr(model, name) for name in ("name", "owner", "purpose", "unit_header")}
+        contract = codec.dump_contract(model.contract)
+        self._db.execute(insert(models).values(**facts, contract=contract, created_at=now, created_by=actor))
+        self._audit.append(actor, "model.create", model.name, {**facts, "contract": model.contract.document()}, now)
         return model
+
+    def configure(self, name: str, contract: Contract, *, actor: str, now: datetime) -> Model:
+        """Agree on something else. The same again changes nothing."""
+        model = self.get_model(name)
+        if model.contract != contract:
+            changed = update(models).where(models.c.name == name).values(contract=codec.dump_contract(contract))
+            self._db.execute(changed)
+            detail = {"before": model.contract.document(), "after": contract.document()}
+            self._audit.append(actor, "model.configure", name, detail, now)
+        return replace(model, contract=contract)
 
     def get_model(self, name: str) -> Model:
         model = self._find_model(name)
@@ -169,7 +182,7 @@ def _object(model: str, number: int) -> str:
 
 
 def _model(row: Row[Any]) -> Model:
-    return Model(row.name, row.owner, row.purpose, row.unit_header)
+    return Model(row.name, row.owner, row.purpose, row.unit_header, codec.load_contract(row.contract))
 
 
 def _version(row: Row[Any]) -> ModelVersion:

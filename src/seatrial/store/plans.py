@@ -14,9 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from seatrial.errors import NotFound, PlanError
 from seatrial.ids import Digest
-from seatrial.rollout.plan import Metric, Plan, Step, to_camel
+from seatrial.rollout.plan import Metric, Plan, Step
 from seatrial.rollout.validate import Problem, problems
 from seatrial.store.canonical import digest_of
+from seatrial.values import to_camel
 
 _FIELDS = {
     "plan": [to_camel(name) for name in Plan.__dataclass_fields__],
@@ -40,11 +41,18 @@ def read_plan(path: Path) -> Plan:
 
 
 def parse_plan(text: str, *, source: str = "plan") -> Plan:
-    """A plan from YAML text (JSON is YAML). Unknown fields are refused with the nearest name that exists."""
+    """A plan from YAML text (JSON is YAML)."""
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise PlanError("ST0291", f"'{source}' is not YAML: {error}.") from None
+    except RecursionError:
+        raise PlanError("ST0291", f"'{source}' is nested too deeply to be a plan.") from None
+    return plan_of(document, source=source)
+
+
+def plan_of(document: object, *, source: str = "plan") -> Plan:
+    """A plan from what YAML or JSON hold. Unknown fields are refused with the nearest name that exists."""
     if not isinstance(document, Mapping):
         raise PlanError("ST0291", f"'{source}' is not a map of fields.", remedy="See `seatrial plan schema`.")
     try:

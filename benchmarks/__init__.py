@@ -1,0 +1,1 @@
+"""What seatrial costs, beside what others cost doing the same work: ``make bench``."""

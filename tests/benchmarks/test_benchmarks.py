@@ -1,0 +1,51 @@
+"""The benchmarks run: what they measure is for ``make bench``, here only that each comes to an end with its table."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RIVALS = ("nginx", "haproxy", "wrk")
+
+
+def bench(name: str, out: Path) -> dict[str, object]:
+    command = [sys.executable, "-m", "benchmarks", name, "--quick", "--json", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(out.read_text())["results"]
+    return dict(result)
+
+
+def test_the_router_benchmark_measures_the_decision_beside_its_floor(tmp_path: Path) -> None:
+    result = bench("router", tmp_path / "router.json")
+    assert [row["ns"] > 0 for row in result["rows"]] == [True] * 3  # type: ignore[attr-defined]
+    assert result["targets"]
+
+
+@pytest.mark.live
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["gateway", "rollback", "outcomes", "startup"])
+def test_every_benchmark_comes_to_its_end(name: str, tmp_path: Path) -> None:
+    result = bench(name, tmp_path / "result.json")
+    if result["skipped"]:
+        missing = [program for program in RIVALS if shutil.which(program) is None]
+        assert missing
+        pytest.skip(f"{', '.join(missing)} not installed")
+    assert result["rows"]
+    assert result["targets"]
+    failed = [row for row in result["rows"] if row.get("failed") and "seatrial" in str(row)]  # type: ignore[attr-defined]
+    assert failed == []
+
+
+def test_an_unknown_benchmark_is_refused_with_the_known_ones() -> None:
+    command = [sys.executable, "-m", "benchmarks", "speed"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "there are gateway, rollback" in done.stderr

