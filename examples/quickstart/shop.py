@@ -19,7 +19,7 @@ def visit() -> None:
     answer = client.predict("purchase", seen, unit=customer, path="/predict")
 
     bought = random.random() < 1 / (1 + exp(1.0 - 0.5 * seen["pages"] + 0.2 * seen["minutes"]))
-    client.log_outcome("purchase", answer.id, "bought", int(bought))
+    st.log_outcome("purchase", answer.id, "bought", int(bought))
 
 
 def visits() -> None:

@@ -88,6 +88,7 @@ class OutcomeSender:
             lines = self._next()
             try:
                 self._send(lines)
+                self._client.close()  # the next batch may be long in coming
             except Exception as error:  # whatever it is: this thread is the only one that sends
                 log.warning("%d outcomes are not delivered yet: %r", self.pending, error)
                 time.sleep(pause)

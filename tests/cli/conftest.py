@@ -130,6 +130,12 @@ def shop(root: Path) -> Path:
 
 
 @pytest.fixture
+def idle() -> type[Idle]:
+    """Operations that record what they are told, where nothing runs."""
+    return Idle
+
+
+@pytest.fixture
 def api(shop: Path, port: int) -> Iterator[Idle]:
     """The project's API on its port."""
     project = Project.open(shop)

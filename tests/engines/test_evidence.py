@@ -12,8 +12,11 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from seatrial.engines.evidence import EvidenceBuilder
-from seatrial.events.parts import model_directory, write_part
+from seatrial.events.compact import merge, sweep
+from seatrial.events.compact import plan as plan_merge
+from seatrial.events.parts import list_parts, model_directory, write_part
 from seatrial.events.schema import OUTCOME_SCHEMA, event_schema, from_micros, to_micros, to_table
+from seatrial.events.shelf import Shelf
 from seatrial.evidence.codec import to_document
 from seatrial.rollout.plan import Metric, Plan, Segment
 from seatrial.values import Duration
@@ -351,3 +354,55 @@ def test_values_are_rounded_to_millionths_away_from_zero(tmp_path):
     found = {row[4]: row[6] for row in rows if row[2] == "total"}
     assert found == {0: 1, 1: -1, 2: 2_000_000, 3: 10**15}
     assert np.iinfo(np.int64).max > 10**15
+
+
+def compact(root: Path, until: int, apart: list[int], rng: random.Random) -> int:
+    """Merge whatever can be; now and then as a crash would leave it. Returns the number of merges."""
+    merges = 0
+    for kind, moment in (("events", "time"), ("outcomes", "received_at")):
+        shelf = Shelf(model_directory(root / kind, "m"), moment)
+        sweep(shelf)
+        while batch := plan_merge(shelf.parts, from_micros(until), apart, many=2):
+            merged = merge(shelf, moment, batch)
+            merged.publish()
+            merges += 1
+            if rng.random() < 0.5:
+                break
+            merged.discard_sources()
+            shelf.refresh()
+    return merges
+
+
+@pytest.mark.parametrize(("seed", "on_both_sides"), [(5, False), (6, False), (7, True)])
+def test_compaction_between_looks_changes_nothing(tmp_path, monkeypatch, seed, on_both_sides):
+    """Whether it keeps to one side of the last look, as a controller does, or not; before and after a restart."""
+    rng = random.Random(seed)
+    rows, outcomes = make_log(seed)
+    small, large = tmp_path / "small", tmp_path / "large"
+    watched, wanted = builder(large), builder(small)
+    resets, merges, at = [], 0, 0
+    monkeypatch.setattr(watched, "_reset", lambda reset=watched._reset: (resets.append(1), reset()))
+    for look in range(START, START + SPAN + 7200 * SECOND, 1200 * SECOND):
+        new = [row for row in rows if look - 1200 * SECOND < row["time"] <= look + 300 * SECOND]
+        rows = [row for row in rows if row not in new]
+        told = [o for o in outcomes if look - 1200 * SECOND < o["received_at"] <= look + 300 * SECOND]
+        outcomes = [o for o in outcomes if o not in told]
+        new.sort(key=lambda row: row["time"])
+        told.sort(key=lambda o: o["received_at"])
+        for root in (small, large):
+            for n in range(4):
+                write_log(root, new[n::4], told[n::4], at=at + 1000 * n)
+        at += 4000
+        for built in (watched, wanted):
+            built.advance(from_micros(look))
+        found = to_document(watched.snapshot(live={2}, mirrored={1}))
+        assert found == to_document(wanted.snapshot(live={2}, mirrored={1}))
+        merges += compact(large, look, [] if on_both_sides else [look], rng)
+    assert found["metrics"]["errors"]["cells"]
+    assert merges > 5
+    assert bool(resets) == on_both_sides, "who keeps to one side of a look reads nothing twice"
+    again = builder(large)
+    again.advance(from_micros(look))
+    assert to_document(again.snapshot(live={2}, mirrored={1})) == found
+    counted = [len(list_parts(model_directory(root / "events", "m"))) for root in (small, large)]
+    assert counted[1] < counted[0] / 2

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from seatrial.events.capture import CaptureContext, convert, unit_bucket, unit_hash
 from seatrial.events.schema import event_schema
+from seatrial.events.wire import ResponseSpec
 from seatrial.gateway.assignment import bucket
 
 CONTEXT = CaptureContext(
@@ -68,6 +69,11 @@ def test_the_unit_is_a_keyed_hash_and_its_bucket_that_of_the_gateway():
         ({"code": 404}, True, "http_404"),
         ({"code": 0, "flags": "UF", "resp": None}, True, "no_response"),
         ({"code": 0, "flags": "DC", "resp": None}, False, "client_disconnect"),
+        ({"code": 0, "flags": "DR", "resp": None}, False, "client_disconnect"),
+        ({"code": 0, "flags": "DR", "resp": None, "arm": "shadow"}, True, "no_response"),
+        ({"code": 413, "why": "request_payload_too_large", "resp": None}, False, "too_large"),
+        ({"code": 413, "why": "via_upstream"}, True, "http_413"),
+        ({"flags": "UT", "rct": "text/event-stream"}, True, "broken_off"),
         ({"flags": "DC", "resp": '{"predic'}, False, "client_disconnect"),
         ({"level": "champion"}, True, "fallback"),
         ({"level": "previous"}, True, "fallback"),
@@ -85,6 +91,64 @@ def test_an_error_is_that_the_assigned_version_gave_no_valid_answer(changes, err
     assert (found["error"], found["error_kind"]) == (error, kind)
     if kind not in (None, "fallback"):
         assert found["score"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"rct": "text/event-stream", "resp": "data: 1\n\n"}, "stream"),
+        ({"rct": "text/event-stream", "resp": None, "resp_cut": 99_999}, "stream"),
+        ({"rct": "application/octet-stream", "resp": None, "resp_b64": "AAEC"}, "unsupported"),
+        ({"path": "/models/m/v1/chat/completions", "resp": '{"choices": []}'}, "unsupported"),
+        ({"method": "GET", "path": "/models/m/v2/health/ready", "req": None, "resp": "{}"}, "not_a_prediction"),
+        ({"method": "GET", "code": 503, "req": None}, "not_a_prediction"),
+    ],
+)
+def test_an_answer_that_is_not_read_is_no_failure_of_the_model(changes, kind):
+    found = row(**changes)
+    assert (found["error"], found["error_kind"], found["score"]) == (False, kind, None)
+    assert row(**{**changes, "code": 503})["error"] == (kind != "not_a_prediction"), "a 503 of a prediction is one"
+
+
+def test_the_contract_says_how_bodies_are_read():
+    def reading(**declared):
+        return CaptureContext(bucket_salt="s", unit_key=b"k", **declared)
+
+    body = json.dumps({"items": [{"origin": "JFK"}, {"origin": "LGA"}]})
+    line = LINE | {"path": "/models/m/rank", "req": body, "resp": json.dumps({"ranks": [{"p": 1}, {"p": 0.5}]})}
+    pointed = reading(response=ResponseSpec(rows="/items", score="/ranks/*/p"), features=("origin",))
+    found = rows(line, context=pointed)["m"]
+    assert [(r["score"], r["features"]) for r in found] == [(1.0, '{"origin":"JFK"}'), (0.5, '{"origin":"LGA"}')]
+    assert rows(line, context=reading())["m"][0]["error"], "nobody said where the answer is"
+    opaque = rows(line, context=reading(format="opaque"))["m"]
+    assert [(r["error"], r["error_kind"], r["score"]) for r in opaque] == [(False, "unsupported", None)]
+    everything = rows(line, context=reading(response=pointed.response, features=("*",)))["m"]
+    assert everything[0]["features"] == '{"origin":"JFK"}'
+
+
+def test_features_that_are_not_allowed_are_in_no_column():
+    found = rows(LINE, context=CaptureContext(bucket_salt="s", unit_key=b"k", features=("temp",)))["m"][0]
+    assert json.loads(found["features"]) == {"temp": 50.5}
+    assert not [name for name, value in found.items() if "JFK" in str(value) or "Ada" in str(value)]
+    assert "Ada" in str(rows(LINE, context=CaptureContext(bucket_salt="s", unit_key=b"k", features=("*",)))["m"][0])
+
+
+def test_sizes_are_of_the_request_and_a_body_that_is_not_read_has_a_keyed_hash():
+    found = row(resp=None, resp_cut=99_999)
+    assert (found["request_bytes"], found["response_bytes"]) == (len(REQUEST), 99_999)
+    assert found["request_hash"] is None
+    parquet = {"ct": "application/x-parquet", "req": None, "req_b64": base64.b64encode(b"PAR1 and more").decode()}
+    found = row(**parquet)
+    assert (found["request_bytes"], found["score"]) == (13, 0.25)
+    assert found["request_hash"] == unit_hash(parquet["req_b64"], b"secret") == row(**parquet)["request_hash"]
+    batch = rows(LINE | {"req": '{"instances": [1, 2]}', "resp": '{"predictions": [0.5, 0.5]}'})["m"]
+    assert [r["request_bytes"] for r in batch] == [21, None], "once a request, so that a sum is one"
+
+
+def test_a_shadows_answer_is_read_without_its_request():
+    tensors = {"outputs": [{"name": "p", "shape": [1, 2], "datatype": "FP32", "data": [0.75, 0.25]}]}
+    shadow = {"arm": "shadow", "req": None, "level": None, "path": "/models/m/score"}
+    assert row(**shadow, resp=json.dumps(tensors))["score"] == 0.25
 
 
 def test_a_batch_is_a_row_per_prediction_also_when_it_fails():

@@ -159,6 +159,25 @@ def test_extents_stay_apart_where_another_part_lies_between_them(directory, shel
     ]
 
 
+def test_a_merge_of_a_merge_counts_once_before_anything_is_deleted(directory, shelf):
+    """Both begin with the same extent, because another part lies behind it."""
+    for n, day in ((0, 0), (1, 1), (2, 0), (3, 0)):
+        put(directory, n, DAY + timedelta(days=day, minutes=n))
+    wanted = ids(directory)
+    shelf.refresh()
+    first, second, third, _ = shelf.parts
+    merge(shelf, "time", [first, second]).publish()
+    shelf.refresh()
+    (merged,) = [part for part in shelf.parts if part.compact]
+    larger = merge(shelf, "time", [merged, third])
+    larger.publish()
+    assert larger.path.name in {part.path.name for part in list_parts(directory)}
+    assert ids(directory) == wanted
+    sweep(shelf)
+    assert len(os.listdir(directory)) == 2
+    assert ids(directory) == wanted
+
+
 def test_the_shelf_says_what_is_new_and_what_is_gone(directory, shelf):
     paths = [put(directory, n, DAY + n * HOUR, rows=2) for n in range(3)]
     assert [part.name for part in shelf.refresh().new] == [path.name for path in paths]

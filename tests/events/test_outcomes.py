@@ -137,3 +137,26 @@ def test_threads_do_not_mix_their_lines(tmp_path):
         thread.join()
     assert log.convert() == 400
     assert len({row["key"] for row in stored(tmp_path)}) == 400
+
+
+def test_rotation_loses_nothing_while_threads_append(tmp_path):
+    log, converter = OutcomeLog(tmp_path, clock=lambda: NOW), OutcomeLog(tmp_path, clock=lambda: NOW)
+
+    def send(worker):
+        for n in range(40):
+            log.append([outcome(worker * 1000 + n)])
+
+    threads = [threading.Thread(target=send, args=(worker,)) for worker in range(3)]
+    for thread in threads:
+        thread.start()
+    found = 0
+    while any(thread.is_alive() for thread in threads):
+        if log.path.exists():
+            converter.rotate()
+        found += converter.convert()
+    converter.rotate()
+    found += converter.convert()
+    assert found == 120
+    assert len({row["key"] for row in stored(tmp_path)}) == 120
+    assert [path.name for path in tmp_path.glob("outcomes.jsonl*")] == ["outcomes.jsonl"]
+    assert log.path.read_bytes() == b""

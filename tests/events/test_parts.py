@@ -10,12 +10,10 @@ import pytest
 from seatrial.events.log import LogReader, Progress
 from seatrial.events.parts import (
     Extent,
-    covers,
     fit,
     ingest,
     list_parts,
     model_directory,
-    models_in,
     part_of,
     read_parts,
     write_part,

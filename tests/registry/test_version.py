@@ -49,6 +49,12 @@ def test_a_unit_header_is_an_http_header() -> None:
         ({"kind": "artifact", "artifact": A}, "digest and its format"),
         ({"kind": "artifact", "artifact": A, "format": "skops", "url": "http://host/m"}, "both"),
         ({"kind": "artifact", "artifact": A, "format": "joblib"}, "--trust-pickle"),
+        ({"kind": "url", "url": "http://host/m#part"}, "not an http"),
+        (
+            {"kind": "artifact", "artifact": A, "format": "onnx", "features": ("a", "b"), "dtypes": ("number",)},
+            "ST0135",
+        ),
+        ({"kind": "artifact", "artifact": A, "format": "onnx", "features": ("a",), "dtypes": ("date",)}, "ST0136"),
     ],
 )
 def test_a_version_that_cannot_be_served_is_refused(fields: dict[str, Any], said: str) -> None:

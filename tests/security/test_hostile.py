@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from apisystem import PLAN
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from seatrial.store.plans import parse_plan
+from apisystem import PLAN
+from seatrial.cli import main
+from seatrial.store.plans import parse_plan, plan_to_json
 
 JSON = {"content-type": "application/json"}
 DEEP = "[" * 900 + "]" * 900
@@ -31,54 +33,58 @@ BODIES = {
 NAMES = ("..%2f..%2fetc%2fpasswd", "%2e%2e", "..", "a%00b", "%00", "fraud%2f..%2f..", "C:%5cwindows", "%ff", "x" * 5000)
 
 
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 @pytest.mark.parametrize("path", ["/v1/rollouts", "/v1/models/fraud/kill", "/v1/access", "/v1/models/new/adopt"])
-def test_a_body_that_cannot_be_read_is_refused(api: Any, path: str, body: str | bytes) -> None:
-    answer = api.call("POST", path, content=body, headers={**api.token, **JSON})
-    assert answer.status_code in (400, 404, 409, 422), answer.text
-    assert answer.json()["schema"] == "seatrial.error.v1"
+def test_a_body_that_cannot_be_read_is_refused(api: Any, path: str) -> None:
+    for what, body in BODIES.items():
+        answer = api.call("POST", path, content=body, headers={**api.token, **JSON})
+        assert answer.status_code in (400, 404, 409, 422), (what, answer.text)
+        assert answer.json()["schema"] == "seatrial.error.v1", what
 
 
-TEXTS = {
-    "reason": ("/v1/rollouts/r-0001/pause", lambda text: {"reason": text}),
-    "owner": ("/v1/models/new/adopt", lambda text: {"url": "http://127.0.0.1:9/", "owner": text}),
-    "url": ("/v1/models/new/adopt", lambda text: {"url": f"http://127.0.0.1:9/{text}"}),
-    "person": ("/v1/access", lambda text: {"name": text, "role": "viewer"}),
-    "salt": ("/v1/rollouts", lambda text: {"model": "fraud", "version": 2, "plan": {}, "salt": text}),
-}
-
-
-@pytest.mark.parametrize("field", TEXTS)
-@pytest.mark.parametrize("text", ["\x00", "\ud800", "a\r\nx-injected: 1", "{{7*7}}", "'; DROP TABLE audit; --", "‮"])
-def test_text_goes_in_as_text_or_not_at_all(api: Any, rollout: str, field: str, text: str) -> None:
-    path, body = TEXTS[field]
-    answer = api.call("POST", path, content=json.dumps(body(text)), headers={**api.token, **JSON})
-    assert answer.status_code in (200, 201, 400, 409, 422), answer.text
-    assert "x-injected" not in answer.headers
+def test_text_goes_in_as_text_or_not_at_all(api: Any, rollout: str) -> None:
+    for text in ("\x00", "\ud800", "a\r\nx-injected: 1", "{{7*7}}", "'; DROP TABLE audit; --", "\u202e"):
+        calls = {
+            f"/v1/rollouts/{rollout}/pause": {"reason": text},
+            "/v1/models/new/adopt": {"url": "http://127.0.0.1:9/", "owner": text},
+            "/v1/models/other/adopt": {"url": f"http://127.0.0.1:9/{text}"},
+            "/v1/access": {"name": text, "role": "viewer"},
+        }
+        for path, body in calls.items():
+            answer = api.call("POST", path, content=json.dumps(body), headers={**api.token, **JSON})
+            assert answer.status_code in (200, 201, 400, 409, 422), (path, text, answer.text)
+            assert "x-injected" not in answer.headers
+        api.post(f"/v1/rollouts/{rollout}/resume")
     with api.store.read() as tx:
         assert tx.audit.verify().ok
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_in_a_path_is_never_a_path(api: Any, name: str) -> None:
-    before = {path for path in api.project.root.parent.rglob("*") if path.is_file()}
-    calls = [
-        api.get(f"/v1/models/{name}"),
-        api.get(f"/v1/rollouts/{name}"),
-        api.get(f"/v1/rollouts/{name}/decisions"),
-        api.call("DELETE", f"/v1/access/{name}", headers=api.token),
-        api.post(f"/v1/models/{name}/kill", {"reason": "x"}),
-        api.post(f"/v1/models/{name}/revive", {"reason": "x"}),
-        api.post(f"/v1/models/{name}/adopt", {"url": "http://127.0.0.1:9/"}),
-    ]
-    for answer in calls:
-        assert answer.status_code in (400, 404, 405, 422, 503), (answer.url, answer.text)
-        assert "root:" not in answer.text
-    after = {path for path in api.project.root.parent.rglob("*") if path.is_file()}
-    assert {path for path in after - before if not path.name.startswith("store.db")} == set()
+def test_a_name_in_a_path_is_never_a_path(api: Any) -> None:
+    before = _files(api)
+    for name in NAMES:
+        calls = [
+            api.get(f"/v1/models/{name}"),
+            api.get(f"/v1/rollouts/{name}"),
+            api.get(f"/v1/rollouts/{name}/decisions"),
+            api.get(f"/static/{name}"),
+            api.call("DELETE", f"/v1/access/{name}", headers=api.token),
+            api.post(f"/v1/models/{name}/kill", {"reason": "x"}),
+            api.post(f"/v1/models/{name}/revive", {"reason": "x"}),
+            api.post(f"/v1/models/{name}/adopt", {"url": "http://127.0.0.1:9/"}),
+        ]
+        for answer in calls:
+            assert answer.status_code in (400, 404, 405, 422, 503), (answer.url, answer.text)
+            assert "root:" not in answer.text
+    assert _files(api) == before
+    assert api.post("/v1/models/plain/adopt", {"url": "http://127.0.0.1:9/"}).status_code == 201
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def _files(api: Any) -> set[Path]:
+    """What lies around the project; the database's own files come and go."""
+    found = api.project.root.parent.rglob("*")
+    return {path for path in found if path.is_file() and not path.name.startswith("store.db")}
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(
     inner, max_size=3) | st.dictionaries(st.sampled_from(
         ["name", "metrics", "steps", "kind", "margin", "shadow", "share", "setWeight", "pause", "unit"]) | st.text(),
@@ -89,8 +95,35 @@ def test_any_document_as_a_plan_is_a_plan_or_is_refused(api: Any, body: Any) -> 
     assert answer.status_code in (400, 409, 422), answer.text
 
 
-def test_the_plan_that_is_one_is_taken(api: Any, tmp_path: Path) -> None:
-    from seatrial.store.plans import plan_to_json
-
+def test_the_plan_that_is_one_is_taken(api: Any) -> None:
     sent = {"model": "fraud", "version": 2, "plan": plan_to_json(parse_plan(PLAN))}
     assert api.post("/v1/rollouts", sent).status_code == 201
+
+
+COMMANDS = (
+    ("logs", "../../../etc/passwd"),
+    ("logs", "/etc/passwd"),
+    ("kill", "../../x", "--reason", "y"),
+    ("revive", "../../x", "--reason", "y"),
+    ("rollback", "..", "--reason", "y"),
+    ("rollout", "get", "../x"),
+    ("model", "show", "../x"),
+    ("model", "adopt", "../x", "--url", "http://127.0.0.1:9"),
+    ("access", "grant", "../x", "--role", "viewer"),
+    ("outcomes", "import", "/etc/passwd"),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_name_on_the_command_line_is_never_a_path(
+    api: Any, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.project.logs.joinpath("control.log").write_text("it ran\n")
+    before = _files(api)
+    with pytest.raises(SystemExit) as ended:
+        main(["--project", str(api.project.root), *command])
+    told = capsys.readouterr()
+    assert ended.value.code in (1, 2)
+    assert re.search(r"✖ ST\d{4} ", told.err), "said in words, not with a traceback"
+    assert "root:" not in told.out + told.err
+    assert _files(api) == before

@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 
 from seatrial.api.limits import BODY, LARGER, Limits
-from seatrial.api.protocol import HEAD_BYTES, PromptHttp
+from seatrial.api.protocol import HEAD_BYTES, UNREAD_BYTES, PromptHttp
 from seatrial.processes import free_port
 
 PATIENCE_S = 20.0
@@ -64,7 +64,7 @@ def _closed(client: socket.socket) -> bool:
 def test_a_declared_length_beyond_the_limit_is_refused_unread(api: Any, path: str) -> None:
     limit = LARGER.get(path, BODY)
     length = {**api.token, "content-length": str(limit + 1)}
-    answer = api.call("POST", path, content=iter([]), headers=length)
+    answer = api.call("POST", path, content=b"", headers=length)
     assert (answer.status_code, answer.json()["code"]) == (413, "ST0858")
     assert f"{limit >> 10:,} KiB" in answer.json()["message"]
 
@@ -79,11 +79,10 @@ def test_a_body_of_unknown_length_is_counted_as_it_comes(port: int, api: Any) ->
             yield b"x" * (1 << 16)
 
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
-    with contextlib.suppress(ConnectionError):
+    with contextlib.closing(connection), contextlib.suppress(ConnectionError):
         connection.request("POST", "/v1/rollouts", endless(), {**api.token, "content-type": "application/json"},
                            encode_chunked=True)  # fmt: skip
-    assert sent < 64 << 20, "the server stops reading, and hangs up"
-    connection.close()
+    assert BODY < sent < 8 * UNREAD_BYTES, "the server stops reading, and hangs up"
     assert _ask(port) == 200
 
 
@@ -196,4 +195,4 @@ def _post_a_gigabyte(port: int, token: dict[str, str]) -> None:
     with contextlib.suppress(ConnectionError), contextlib.closing(connection):
         body = (chunk for _ in range((1 << 30) // len(chunk)))
         connection.request("POST", "/v1/outcomes", body, token, encode_chunked=True)
-        assert connection.getresponse().status == 413
+        raise AssertionError(f"it was taken: {connection.getresponse().status}")

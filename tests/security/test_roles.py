@@ -93,7 +93,10 @@ def test_each_role_is_refused_below_and_let_through_at_its_own(api: Any, rollout
 def test_the_buttons_of_the_pages_ask_for_the_same_roles(api: Any) -> None:
     documented = _of_document()
     for verb, role in ROLES.items():
-        own = [documented.get(("POST", path)) for path in (f"/v1/models/{{model}}/{verb}", f"/v1/rollouts/{{rollout}}/{verb}")]
+        own = [
+            documented.get(("POST", path))
+            for path in (f"/v1/models/{{model}}/{verb}", f"/v1/rollouts/{{rollout}}/{verb}")
+        ]
         general = documented["POST", "/v1/rollouts/{rollout}/{verb}"]
         assert role in (*own, general) if any(own) else role is general, verb
 

@@ -86,6 +86,27 @@ def test_every_form_of_a_request_gets_the_same_answer(predict: Any, tmp_path: Pa
     assert dict(reply.headers)[b"x-seatrial-features"] == b'[{"amount":0.25,"country":"DE"}]'
 
 
+def test_a_host_speaks_the_format_that_was_agreed_on_and_no_other(predict: Any, tmp_path: Path) -> None:
+    headless = post("/invocations", b"0.25,DE\n0.5,FR\n", "text/csv")
+    tensorflow = post("/v1/models/credit:predict", {"instances": [ROW]})
+    for wire, statuses in [
+        (None, [400, 200]),  # the first line of a CSV names the columns, unless it was agreed that it does not
+        ("sagemaker", [200, 400]),
+        ("vertex", [400, 200]),
+        ("opaque", [400, 200]),
+    ]:
+        replies = serve(spec(tmp_path, wire=wire), headless, tensorflow)
+        assert [reply.status for reply in replies] == statuses, wire
+    assert "credit speaks vertex" in document(serve(spec(tmp_path, wire="vertex"), headless)[0])["error"]
+
+
+def test_binary_tensors_are_refused_and_not_guessed(predict: Any, tmp_path: Path) -> None:
+    tensor = {"name": "amount", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}}
+    body = json.dumps({"inputs": [tensor]}).encode() + bytes(8)
+    (reply,) = serve(spec(tmp_path), post("/v2/models/credit/infer", body, "application/octet-stream"))
+    assert (reply.status, "send their data as JSON" in document(reply)["error"]) == (415, True)
+
+
 def test_open_inference_answers_with_tensors_and_echoes_the_id(predict: Any, tmp_path: Path) -> None:
     inputs = [
         {"name": "amount", "shape": [2, 1], "datatype": "FP64", "data": [0.25, 0.5]},

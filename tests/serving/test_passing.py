@@ -69,8 +69,11 @@ def test_answers_without_a_body_keep_their_form(host: HostProcess) -> None:
     assert "content-length" not in headers
 
 
-def test_a_redirect_is_the_clients_to_follow(host: HostProcess) -> None:
-    status, headers, _ = ask(host.port, "/moved/invocations")
+def test_a_redirect_is_not_followed(host: HostProcess) -> None:
+    status, headers, answer = ask(host.port, "/moved/invocations")
+    assert (status, "location" in headers) == (502, False)
+    assert b"redirects; register the URL it redirects to" in answer
+    status, headers, _ = ask(host.port, "/moved/page", None, "GET")
     assert (status, headers["location"]) == (307, "/good/invocations")
 
 

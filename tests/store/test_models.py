@@ -11,11 +11,13 @@ import pytest
 
 from seatrial.errors import Conflict, IllegalTransition, NotFound, UsageError
 from seatrial.ids import ModelName
+from seatrial.registry.contract import Contract
 from seatrial.registry.lifecycle import Operation, Stage
 from seatrial.registry.lineage import ArtifactLineage
 from seatrial.registry.version import Model, Serving
 from seatrial.store import releases
 from seatrial.store.db import Store, Transaction
+from seatrial.values import Duration
 
 Register = Callable[[int], None]
 
@@ -30,6 +32,25 @@ def test_a_model_is_created_once(store: Store, register: Register, now: datetime
         assert [model.name for model in tx.models.list_models()] == ["churn", "fraud"]
         with pytest.raises(NotFound, match="no model 'credit'"):
             tx.models.get_model("credit")
+
+
+def test_a_contract_is_stored_and_its_changes_are_audited(store: Store, register: Register, now: datetime) -> None:
+    register(0)
+    agreed = Contract(format="json", score="/risk", features=("amount",), retention=Duration.parse("30d"))
+    with store.begin() as tx:
+        assert tx.models.get_model("fraud").contract == Contract()
+        tx.models.configure("fraud", agreed, actor="bob", now=now)
+        tx.models.configure("fraud", agreed, actor="eve", now=now)  # the same again is no change
+        tx.models.create_model(Model(ModelName("churn"), contract=agreed), actor="ann", now=now)
+        with pytest.raises(NotFound, match="no model 'credit'"):
+            tx.models.configure("credit", agreed, actor="bob", now=now)
+    with store.read() as tx:
+        assert [model.contract for model in tx.models.list_models()] == [agreed, agreed]
+        created, configured, _ = tx.audit.log()
+        assert json.loads(created.detail)["contract"] == agreed.document()
+        assert (configured.actor, configured.action, configured.object) == ("bob", "model.configure", "fraud")
+        assert json.loads(configured.detail) == {"before": {}, "after": agreed.document()}
+        assert tx.audit.verify().ok
 
 
 def test_versions_are_numbered_and_come_back_as_they_were(

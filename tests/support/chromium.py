@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from websockets.sync.client import ClientConnection, connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--no-first-run", "--hide-scrollbars",
 )  # fmt: skip
 PATIENCE_S = 30.0
 
@@ -59,7 +60,9 @@ class Page:
     """One tab. ``complaints``: errors of its console and scripts, and requests that failed."""
 
     def __init__(self, address: str, width: int, height: int, dark: bool) -> None:
-        self._socket: ClientConnection = connect(address, max_size=None, open_timeout=PATIENCE_S)
+        self._ends = ExitStack()
+        connection = connect(address, max_size=None, open_timeout=PATIENCE_S)
+        self._socket: ClientConnection = self._ends.enter_context(connection)
         self._last, self._session = 0, ""
         self.complaints: list[str] = []
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
@@ -76,23 +79,26 @@ class Page:
         self._call("Page.navigate", url=url)
         self.wait(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
 
+    def show(self) -> None:
+        """Bring this tab before the others; the one that was there is hidden from now on."""
+        self._call("Page.bringToFront")
+
     def run(self, script: str) -> Any:
         """The value of an expression; a promise is waited for."""
         told = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
-    def wait(self, script: str) -> Any:
+    def wait(self, script: str) -> None:
         """Until an expression is true; also while a page gives way to the next one."""
         deadline = time.monotonic() + PATIENCE_S
-        while not (found := self._tried(script)):
+        while not self._holds(script):
             assert time.monotonic() < deadline, f"never true: {script}\n{self.text()}"
             time.sleep(0.05)
-        return found
 
-    def _tried(self, script: str) -> Any:
-        told = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        return None if "exceptionDetails" in told else told["result"].get("value")
+    def _holds(self, script: str) -> bool:
+        told = self._call("Runtime.evaluate", expression=f"Boolean({script})", returnByValue=True)
+        return "exceptionDetails" not in told and bool(told["result"]["value"])
 
     def text(self) -> str:
         return str(self.run("document.body.innerText"))
@@ -117,7 +123,7 @@ class Page:
 
     def close(self) -> None:
         self._call("Page.close")
-        self._socket.close()
+        self._ends.close()
 
     def _call(self, method: str, **params: Any) -> dict[str, Any]:
         self._last += 1
@@ -140,5 +146,3 @@ class Page:
             self.complaints.append(f"log: {params['entry']['text']} {params['entry'].get('url', '')}")
         elif event == "Network.loadingFailed" and not params.get("canceled"):
             self.complaints.append(f"request failed: {params['errorText']}")
-
-

@@ -26,6 +26,7 @@ JSON = "application/json"
 class Asked:
     """A request as it came in."""
 
+    method: str
     path: str
     headers: Mapping[str, str]
     rows: list[dict[str, Any]]
@@ -79,7 +80,8 @@ class Rogue:
         with contextlib.suppress(OSError), wire, wire.makefile("rb") as stream:
             while (asked := _read(stream)) is not None:
                 self.asked.append(asked)
-                if not MODES[self.mode](wire, self.answer(asked)):
+                answer = MODES[self.mode] if asked.method != "HEAD" else _no_body
+                if not answer(wire, self.answer(asked)):
                     break
         self._wires.discard(wire)
 
@@ -94,7 +96,9 @@ def _read(stream: Any) -> Asked | None:
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
     body = stream.read(int(headers.get("content-length", "0")))
-    return Asked(first[1], headers, _rows(body))
+    if headers.get("content-encoding") == "gzip":
+        body = gzip.decompress(body)
+    return Asked(first[0], first[1], headers, _rows(body))
 
 
 def _rows(body: bytes) -> list[dict[str, Any]]:
@@ -110,6 +114,10 @@ def send(wire: socket.socket, body: bytes, *, status: int = 200, kind: str = JSO
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value is not None)
     wire.sendall(f"HTTP/1.1 {status} Any\r\n{head}\r\n".encode() + body)
     return True
+
+
+def _no_body(wire: socket.socket, document: object) -> bool:
+    return send(wire, b"")
 
 
 def _json(wire: socket.socket, document: object, **more: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from seatrial import __version__
-from seatrial.api import access, errors, events, models, ops, outcomes, pages, rollouts
+from seatrial.api import access, alerts, errors, events, models, ops, outcomes, pages, rollouts
 from seatrial.api.credentials import Credentials
 from seatrial.api.deps import Services
 from seatrial.api.limits import Limits
@@ -59,7 +59,16 @@ def create_app(
         open_reads=address.reads_are_open,
     )
     app.add_middleware(Limits)
-    for router in (models.router, rollouts.router, outcomes.router, events.router, access.router, ops.router):
+    routers = (
+        models.router,
+        rollouts.router,
+        outcomes.router,
+        events.router,
+        access.router,
+        alerts.router,
+        ops.router,
+    )
+    for router in routers:
         app.include_router(router, responses=errors.RESPONSES)
     errors.install(app)
     pages.install(app, wired)

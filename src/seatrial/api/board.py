@@ -1,4 +1,4 @@
-"""The front page: every model with its champion, its release and its latest decision; the releases that ended last."""
+"""The front page: every model with its champion, its release and its latest decision; alerts; what ended last."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from seatrial.control.views import Document
 from seatrial.gateway.kill import KillLatch, read_latches
 from seatrial.ids import ModelName
 from seatrial.registry.version import Model
+from seatrial.store.alert import Alert
 from seatrial.store.db import Store, Transaction
 from seatrial.store.overview import Overview
 from seatrial.store.rollouts import StoredRollout
 
 RECENT: Final = 12
+ALERTS: Final = 6
+LOOKED_AT: Final = 60
+"""So many of the latest alerts are gone through for those that ask for an eye."""
+
 KEPT: Final = 4096
 
 
@@ -42,9 +47,15 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """All models, those that need an eye first, and the releases that ended last."""
+    """All models, those that need an eye first.
+
+    ``alerts``: the latest that are more than news; ``undelivered``: how many a target did not take; ``recent``: the
+    releases that ended last.
+    """
 
     lines: tuple[Line, ...]
+    alerts: tuple[Alert, ...]
+    undelivered: Mapping[str, int]
     recent: tuple[Document, ...]
 
 
@@ -63,15 +74,17 @@ class Boards:
             rollouts = {stored.model: self._rollout(tx, stored) for stored in overview.latest_rollouts()}
             lines = _lines(tx.models.list_models(), overview, rollouts, latches)
             recent = tuple(self._rollout(tx, stored) for stored in overview.finished_rollouts(RECENT))
-        return Board(tuple(sorted(lines, key=lambda line: line.rank)), recent)
+            alerts = tuple(found.alert for found in tx.alerts.latest(LOOKED_AT) if found.alert.severity != "info")
+            failed = {target: n for (target, state), n in tx.alerts.undelivered().items() if state == "failed"}
+        return Board(tuple(sorted(lines, key=lambda line: line.rank)), alerts[:ALERTS], failed, recent)
 
     def marks(self) -> dict[str, object]:
         """What is different whenever the board is (api.stream)."""
         with self._store.read() as tx:
-            marks = Overview(tx.connection).marks()
+            marks, told = Overview(tx.connection).marks(), tx.alerts.newest()
         audit = marks.pop("audit")
         found: dict[str, object] = {f"rollouts/{rollout}": revision for rollout, revision in marks.items()}
-        return {**found, "registry": audit, "kills": read_latches(self._project.kill_latches)}
+        return {**found, "registry": audit, "alerts": told, "kills": read_latches(self._project.kill_latches)}
 
     def _rollout(self, tx: Transaction, stored: StoredRollout) -> Document:
         key = (stored.id, stored.revision)

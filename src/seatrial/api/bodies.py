@@ -121,6 +121,24 @@ class Access:
     expires: Duration | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertTest:
+    """A target under ``alerts`` in seatrial.yaml."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRetry:
+    """A target under ``alerts`` in seatrial.yaml; all of them without."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    target: str | None = None
+
+
 def read_serving(document: object) -> Serving:
     """Raises UsageError naming the field."""
     serving: Serving = _read(Serving, document, "serving")

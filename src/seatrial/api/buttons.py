@@ -28,8 +28,12 @@ from seatrial.registry.people import Role
 
 Fields = Mapping[str, str]
 DONE: Final = {
-    "pause": "paused", "resume": "resumed", "abort": "aborted", "promote": "promoted", "hold": "released from its stage",
-}  # fmt: skip
+    "pause": "paused",
+    "resume": "resumed",
+    "abort": "aborted",
+    "promote": "promoted",
+    "hold": "released from its stage",
+}
 MAX_REASON: Final = 500
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)

@@ -26,6 +26,8 @@ _ROLLOUT = ("rollout", "model")
 _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "model_info": ("Champion and previous champion of a model (1).", ("model", "champion", "previous")),
     "model_killed": ("Whether the kill switch of a model is on.", ("model",)),
+    "alerts_undelivered": ("Alerts that a target lacks: pending ones are tried again, failed ones are not.",
+                           ("target", "state")),
     "rollout_info": ("A rollout: candidate, champion, plan, status, stage (1).",
                      (*_ROLLOUT, "candidate", "champion", "plan", "status", "stage")),
     "rollout_status": ("0 running, 1 paused, 2 promoted, 3 aborted.", _ROLLOUT),
@@ -75,6 +77,8 @@ def _families(tx: Transaction, killed: Collection[str], weights: Weights) -> lis
         families["model_killed"].add_metric([model.name], model.name in killed)
         if tx.rollouts.list(model.name):
             _add_rollout(families, catalog.rollout(tx, model.name, weights))
+    for (target, state), count in tx.alerts.undelivered().items():
+        families["alerts_undelivered"].add_metric([target, state], count)
     return list(families.values())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from seatrial.api.bodies import Adoption, Registration, Switch, read_lineage, read_serving
+from seatrial.api.credentials import Principal
 from seatrial.api.deps import Admin, Approver, Operator, Wired
 from seatrial.api.errors import Forbidden
 from seatrial.control import catalog, views
@@ -31,6 +32,7 @@ def show_model(model: str, wired: Wired) -> dict[str, Any]:
 @router.post("/{model}/adopt", status_code=201)
 def adopt(model: str, body: Adoption, wired: Wired, caller: Operator) -> dict[str, Any]:
     """Make what already serves at a URL the first champion."""
+    _check_may_agree(caller, body.contract)
     version = wired.operations.adopt(
         model, body.url, unit_header=body.unit_header, contract=body.contract,
         actor=caller.name, owner=body.owner, purpose=body.purpose,
@@ -45,6 +47,7 @@ def register(model: str, body: Registration, wired: Wired, caller: Operator) -> 
     if (serving.trust_pickle or serving.trusted_types) and not caller.may(Role.ADMIN):
         # Loading it runs its code with this user's rights, and this user's files hold everybody's.
         raise Forbidden.below(caller.name, caller.role, Role.ADMIN)
+    _check_may_agree(caller, body.contract)
     version = wired.operations.register(
         model,
         serving,
@@ -62,6 +65,12 @@ def configure(model: str, body: Contract, wired: Wired, caller: Admin) -> dict[s
     """How the model's bodies are read and what is kept of them: the whole contract; what is left out is the default."""
     wired.operations.configure(model, body, actor=caller.name)
     return show_model(model, wired)
+
+
+def _check_may_agree(caller: Principal, contract: Contract | None) -> None:
+    """A contract that comes with a version is one all the same."""
+    if contract is not None and not caller.may(Role.ADMIN):
+        raise Forbidden.below(caller.name, caller.role, Role.ADMIN)
 
 
 @router.post("/{model}/rollback")

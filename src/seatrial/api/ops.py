@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from seatrial import __version__
 from seatrial.api.deps import Wired
 from seatrial.api.metrics import CONTENT_TYPE, scrape
 from seatrial.control import catalog, views
@@ -26,6 +27,7 @@ def healthz(wired: Wired) -> dict[str, Any]:
         "status": "ok",
         "project": wired.project.config.project,
         "instance": catalog.instance(wired.project),
+        "version": __version__,
     }
 
 

@@ -13,17 +13,19 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_S: Final = 10.0
 HEAD_BYTES: Final = 64 * 1024
+UNREAD_BYTES: Final = 64 << 20
+"""Of a body that was answered before its end so much is read and dropped, for the client to get to the answer."""
 
 
 class PromptHttp(HttpToolsProtocol):
-    """uvicorn's protocol with a limit on the head of each request, in time and in size."""
+    """uvicorn's protocol with limits on the head of each request, and on a body that nobody wants any more."""
 
     head_s = HEAD_S
 
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         self._waiting: asyncio.TimerHandle | None = None
-        self._head = 0
+        self._head = self._unread = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -49,8 +51,15 @@ class PromptHttp(HttpToolsProtocol):
         self._end()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self.cycle.response_complete:
+            self._unread += len(body)
+            if self._unread > UNREAD_BYTES:
+                self.transport.abort()
+
     def _begin(self) -> None:
-        self._head = 0
+        self._head = self._unread = 0
         self._waiting = self.loop.call_later(self.head_s, self.transport.abort)
 
     def _end(self) -> None:

@@ -114,7 +114,7 @@ def _page(tx: Transaction, artifacts: ArtifactStore, stored: StoredRollout) -> R
         arms=() if evidence is None else arms_of(evidence),
         evidence=note,
         pictures=tuple(pictures(plan, decisions, look, evidence, width=WIDTH)),
-        outlook=tuple(outlook(tx, artifacts, plan, stored.model)) if stored.active else (),
+        outlook=_outlook(tx, artifacts, release),
         plan_yaml=plan_to_yaml(plan),
         plan_digest=plan_digest(plan),
     )
@@ -129,6 +129,16 @@ def _evidence(artifacts: ArtifactStore, digests: Sequence[Digest | None]) -> tup
         return evidence_of(artifacts, found)
     except IntegrityError as error:
         return None, error.message
+
+
+def _outlook(tx: Transaction, artifacts: ArtifactStore, release: Release) -> tuple[Sight, ...]:
+    """Of a rollout that goes on; evidence that was changed forecasts nothing."""
+    if not release.stored.active:
+        return ()
+    try:
+        return tuple(outlook(tx, artifacts, release.plan, release.stored.model))
+    except IntegrityError:
+        return ()
 
 
 def _entry(release: Release, entry: LogEntry, *, final: bool) -> Entry:

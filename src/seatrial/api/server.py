@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,11 +20,17 @@ from seatrial.api.protocol import PromptHttp
 from seatrial.api.stream import Pulse
 from seatrial.control.controller import LEASE_TTL, Controller
 from seatrial.control.delivery import Courier
+from seatrial.control.disk import disk_told
 from seatrial.control.gateway import gateway_of
 from seatrial.control.lookout import Lookout
 from seatrial.control.operations import Operations
-from seatrial.control.project import Project
+from seatrial.control.project import Address, Project
+from seatrial.control.resume import resume
 from seatrial.control.tenure import PID_FILE, directory_held, wait_for_lease
+from seatrial.control.traffic import STORE_DOWN
+from seatrial.errors import Unavailable
+from seatrial.gateway.files import write_atomically
+from seatrial.gateway.reserve import keep
 from seatrial.serving.process import HostProcess
 from seatrial.serving.spec import HostSpec
 from seatrial.store.db import Store
@@ -41,32 +47,25 @@ def serve(project: Project, *, standby: bool = False, lease_ttl: timedelta = LEA
     os.umask(0o077)  # whatever is made from here on, also by Envoy and the hosts, is this user's alone
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    project.prepare()
-    project.token()
-    pid_file = project.run / PID_FILE
-    with _ending_on_signals(), directory_held(project, wait=standby), Store.open(project.store_url) as store:
-        controller = Controller(project, store, lease_ttl=lease_ttl)
+    with _ending_on_signals(), _begun(project, standby, lease_ttl) as (controller, listener):
         beside = (Courier(project, controller.store), Lookout(controller))
         stopping = threading.Event()
-        app = create_app(Operations(project, store, controller), project, controller.store, ready=controller.missing)
-        address = project.config.api
-        server = _Server(
+        operations = Operations(project, controller.store, controller)
+        app = create_app(operations, project, controller.store, ready=controller.missing)
+        server = Server(
             uvicorn.Config(
-                app, host=address.host, port=address.port, http=PromptHttp, ws="none", log_level="warning",
-                access_log=False, server_header=False, limit_concurrency=CONNECTIONS,
+                app, http=PromptHttp, ws="none", log_level="warning", access_log=False, server_header=False,
+                limit_concurrency=CONNECTIONS,
             ),
             app.state.desk.pulse,
         )  # fmt: skip
         loop = threading.Thread(target=_run, args=(controller, stopping, server), name="controller", daemon=True)
         try:
-            pid_file.write_text(f"{os.getpid()} {processes.started(os.getpid())}\n")
-            if standby:
-                wait_for_lease(controller)
             controller.start()
             for part in beside:
                 part.start()
             loop.start()
-            server.run()
+            server.run(sockets=[listener])
         finally:
             stopping.set()
             if loop.is_alive():
@@ -74,12 +73,56 @@ def serve(project: Project, *, standby: bool = False, lease_ttl: timedelta = LEA
             for part in beside:
                 part.stop()
             controller.stop()
-            pid_file.unlink(missing_ok=True)
         if controller.lost is not None:
             raise controller.lost
 
 
-class _Server(uvicorn.Server):
+@contextmanager
+def _begun(project: Project, standby: bool, lease_ttl: timedelta) -> Iterator[tuple[Controller, socket.socket]]:
+    """A controller that has the project's directory and its lease, and the socket of the API, not listening yet.
+
+    All that could keep it from running is found here, before anything is changed. Where only the store does not answer,
+    traffic is brought back by the last routes before this gives up.
+    """
+    pid_file = project.run / PID_FILE
+    with ExitStack() as held:
+        with disk_told(project):
+            project.prepare()
+            project.token()
+            held.enter_context(directory_held(project, wait=standby))
+            reserve = project.run / "reserve"
+            keep(reserve)
+            write_atomically(pid_file, f"{os.getpid()} {processes.started(os.getpid())}\n", reserve=reserve)
+            held.callback(pid_file.unlink, missing_ok=True)
+            listener = held.enter_context(_bound(project.config.api))
+            try:
+                store = held.enter_context(Store.open(project.store_url))
+                controller = Controller(project, store, lease_ttl=lease_ttl)
+                if standby:
+                    wait_for_lease(controller)
+                controller.take_lease()
+            except STORE_DOWN as error:
+                raise type(error)(error.code, error.message, remedy=f"{error.remedy} {resume(project)}") from error
+        yield controller, listener
+
+
+def _bound(address: Address) -> socket.socket:
+    """The API's port is ours; nobody can connect before the server listens."""
+    listener = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address.host, address.port))
+    except OSError as error:
+        listener.close()
+        raise Unavailable(
+            "ST0833",
+            f"the API's port {address.port} on {address.host} cannot be taken: {error.strerror}.",
+            remedy=f"Stop the other program (`lsof -i :{address.port}`), or set api.port in seatrial.yaml.",
+        ) from error
+    return listener
+
+
+class Server(uvicorn.Server):
     """Ends the streams of open pages before it waits for calls that are under way: those would go on for ever."""
 
     def __init__(self, config: uvicorn.Config, pulse: Pulse) -> None:

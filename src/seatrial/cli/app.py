@@ -11,7 +11,21 @@ from typing import Annotated
 import typer
 
 from seatrial import __version__
-from seatrial.cli import access, audit, demo, events, help, model, outcomes, plan, project, report, rollout, switch
+from seatrial.cli import (
+    access,
+    alerts,
+    audit,
+    demo,
+    events,
+    help,
+    model,
+    outcomes,
+    plan,
+    project,
+    report,
+    rollout,
+    switch,
+)
 from seatrial.cli.output import fail
 from seatrial.errors import SeatrialError
 
@@ -34,6 +48,7 @@ app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(events.app, name="events")
 app.add_typer(audit.app, name="audit")
 app.add_typer(access.app, name="access")
+app.add_typer(alerts.app, name="alerts")
 report.add_to(app)
 demo.add_to(app)
 help.use_in(app)

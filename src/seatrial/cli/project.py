@@ -33,8 +33,11 @@ def up(
     ] = False,
 ) -> None:
     """Start the control plane; it brings up the gateway and the model hosts."""
+    from seatrial.control.disk import disk_told
+
     project = project_of(context)
-    project.prepare()
+    with disk_told(project):
+        project.prepare()
     if not detach:
         from seatrial.api.server import serve
 

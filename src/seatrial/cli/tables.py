@@ -77,9 +77,28 @@ def people(document: dict[str, Any]) -> Table:
     return table(headers, rows)
 
 
+def alerts(document: dict[str, Any]) -> Table:
+    headers = ("TIME", "SEVERITY", "KIND", "OBJECT", "TEXT", "DELIVERED")
+    rows = [
+        (clock(a["time"]), a["severity"], a["kind"], a["object"], a["text"], _deliveries(a["deliveries"]))
+        for a in document["alerts"]
+    ]
+    return table(headers, rows)
+
+
 def short(digest: str | None) -> str:
     """The first digits of a digest: enough for a person to tell two apart."""
     return "" if digest is None else digest.removeprefix("sha256:")[:12]
+
+
+def _deliveries(found: Sequence[dict[str, Any]]) -> str:
+    """``ops ✔, slack ✖ after 16: 500 oops``; a pending one says when it is tried next."""
+    said = {
+        "delivered": "{target} ✔",
+        "pending": "{target} ◌ {attempts} tried, again {next}: {error}",
+        "failed": "{target} ✖ {attempts} tried: {error}",
+    }
+    return ", ".join(said[d["state"]].format(**d) if d["attempts"] else f"{d['target']} ◌" for d in found)
 
 
 def _detail(detail: dict[str, Any]) -> str:

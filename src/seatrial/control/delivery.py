@@ -124,8 +124,8 @@ def _retry_after_s(response: httpx.Response) -> float:
 class Courier:
     """Takes alerts out of the outbox and delivers them, while this process holds the lease."""
 
-    def __init__(self, project: Project, store: Store, *, pace: Pace | None = None) -> None:
-        self._project, self._store, self._pace = project, store, pace or Pace()
+    def __init__(self, project: Project, store: Store, *, pace: Pace | None = None, poll_s: float = POLL_S) -> None:
+        self._project, self._store, self._pace, self._poll_s = project, store, pace or Pace(), poll_s
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -151,7 +151,7 @@ class Courier:
 
     def _run(self, target: AlertTarget) -> None:
         failed = ""
-        while not self._stopping.wait(POLL_S):
+        while not self._stopping.wait(self._poll_s):
             try:
                 self.round(target)
                 failed = ""

@@ -32,6 +32,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 """Between restarts of a host that dies again and again: twice as long each time, until one lived for a minute."""
 
 STEADY_S = 60.0
+GLANCE_S = 0.2
+"""How long the loop waits for an answer of a host that is starting."""
 RESTART_GRACE_S = 2.0
 """For a host that does not even take a new contract; the controller's lock is held meanwhile."""
 
@@ -52,6 +54,7 @@ class Hosts:
         self._project, self._artifacts = project, artifacts
         self._running: dict[VersionKey, HostProcess] = {}
         self._unproven: set[VersionKey] = set()
+        self._restarted: set[VersionKey] = set()
         self._held: Counter[VersionKey] = Counter()
         self._deaths: dict[VersionKey, _Deaths] = {}
         self._left_out: dict[VersionKey, str] = {}
@@ -148,6 +151,10 @@ class Hosts:
             self._running[key].kill()
         return [f"{model} v{number}" for model, number in found]
 
+    def starting(self) -> list[str]:
+        """Names of hosts that were restarted and do not answer yet."""
+        return [f"{model} v{number}" for model, number in [*self._restarted]]
+
     def revive(self) -> list[str]:
         """Restart hosts that died; returns their names.
 
@@ -159,6 +166,8 @@ class Hosts:
             port = processes.free_port(old.spec.host, wanted=old.port)
             self._running[key] = HostProcess(replace(old.spec, port=port), old.directory)
             self._running[key].start()
+            self._restarted.add(key)
+        self._restarted = {key for key in self._restarted if not _has_come_up(self._running.get(key), GLANCE_S)}
         return [f"{model} v{number}" for model, number in due]
 
     def _is_due(self, key: VersionKey) -> bool:
@@ -217,6 +226,7 @@ class Hosts:
         if serving.kind == "url":
             return HostSpec(model=version.model, version=str(version.number), kind="proxy", url=serving.url)
         assert serving.artifact is not None, "the registry refuses an artifact version without artifact"
+        memory = self._project.config.hosts.memory
         return HostSpec(
             model=version.model,
             version=str(version.number),
@@ -228,6 +238,7 @@ class Hosts:
             output=serving.output,
             trust_pickle=serving.trust_pickle,
             trusted_types=serving.trusted_types,
+            memory_limit_mb=None if memory is None else memory.bytes >> 20,
         )
 
 
@@ -236,8 +247,8 @@ def _answers(host: HostProcess) -> bool:
     return told is not None and told.get("pid") == host.pid
 
 
-def _has_come_up(host: HostProcess | None) -> bool:
+def _has_come_up(host: HostProcess | None, timeout_s: float = TIMEOUT_S) -> bool:
     if host is None or not host.alive():
         return True  # there is nothing to wait for: it is gone, or will be started again
-    told = host_info(host.spec.host, host.port)
+    told = host_info(host.spec.host, host.port, timeout_s)
     return told is not None and told.get("pid") == host.pid and (bool(told.get("ready")) or host.spec.kind == "proxy")

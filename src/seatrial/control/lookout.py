@@ -45,8 +45,10 @@ PARTS: Final[Mapping[str, Watched]] = MappingProxyType({
 class Lookout:
     """Compares what is with what was told. What was told is stored, so that a restart tells nothing twice."""
 
-    def __init__(self, controller: Controller, *, low_disk_bytes: int = LOW_DISK_BYTES) -> None:
-        self._controller, self._low_disk = controller, low_disk_bytes
+    def __init__(
+        self, controller: Controller, *, parts: Mapping[str, Watched] = PARTS, low_disk_bytes: int = LOW_DISK_BYTES
+    ) -> None:
+        self._controller, self._parts, self._low_disk = controller, parts, low_disk_bytes
         self._changed: dict[str, float] = {}
         self._gateway: int | None = None
         self._stopping = threading.Event()
@@ -68,7 +70,7 @@ class Lookout:
         told: dict[str, str] = {} if stored is None else dict(stored.value)
         differing = found.keys() ^ told.keys()
         self._changed = {name: self._changed.get(name, now) for name in differing}
-        due = [name for name in sorted(differing) if now - self._changed[name] >= _patience_s(name, name in found)]
+        due = [n for n in sorted(differing) if now - self._changed[n] >= self._patience_s(n, down=n in found)]
         if due:
             self._tell(due, found, told)
 
@@ -76,7 +78,7 @@ class Lookout:
         now = datetime.now(UTC)
         with self._controller.store.begin() as tx:
             for name in due:
-                part = PARTS[name.partition(" ")[0]]
+                part = self._part(name)
                 if name in found:
                     told[name] = now.isoformat()
                     alert = alerts.of_condition(part.down, _object(name), found[name], now, now)
@@ -101,6 +103,12 @@ class Lookout:
         if free < self._low_disk:
             yield "disk", f"{free / (1 << 30):.1f} GiB of disk are free: capture and outcomes will stop"
 
+    def _part(self, name: str) -> Watched:
+        return self._parts[name.partition(" ")[0]]
+
+    def _patience_s(self, name: str, *, down: bool) -> float:
+        return self._part(name).after_s if down else self._part(name).steady_s
+
     def _run(self) -> None:
         failed = ""
         while not self._stopping.wait(POLL_S):
@@ -111,11 +119,6 @@ class Lookout:
                 if str(error) != failed:
                     log.exception("the lookout could not look")
                 failed = str(error)
-
-
-def _patience_s(name: str, down: bool) -> float:
-    part = PARTS[name.partition(" ")[0]]
-    return part.after_s if down else part.steady_s
 
 
 def _object(name: str) -> str:

@@ -23,7 +23,7 @@ from seatrial.control.render import active_release
 from seatrial.control.states import state_to_json
 from seatrial.control.switched import Switched, shares
 from seatrial.control.traffic import STORE_DOWN
-from seatrial.errors import Conflict, NotFound, SeatrialError, Unavailable, UsageError
+from seatrial.errors import Conflict, SeatrialError, Unavailable, UsageError
 from seatrial.events.outcomes import Outcome, OutcomeLog
 from seatrial.gateway.kill import KillLatch, KillMode, remove_latch, write_latch
 from seatrial.ids import ModelName, RolloutId, VersionNumber

@@ -21,6 +21,7 @@ from seatrial.values import Duration, Size, to_camel
 
 CONFIG_FILE = "seatrial.yaml"
 STATE_DIR = ".seatrial"
+HOST_FLOOR = 1 << 30
 
 _CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}
 
@@ -90,6 +91,19 @@ class Capture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelHosts:
+    """What each model host may take. ``memory``: its address space; the libraries alone need some hundred MiB."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    memory: Size | None = None
+
+    def __post_init__(self) -> None:
+        if self.memory is not None and self.memory.bytes < HOST_FLOOR:
+            raise ValueError(f"memory is at least {HOST_FLOOR >> 20}MiB")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """``seatrial.yaml``. ``clock``: *wall*, or *replay*, where event time comes from the requests themselves."""
 
@@ -100,6 +114,7 @@ class Config:
     api: ApiAddress = field(default_factory=ApiAddress)
     gateway: Address = field(default_factory=lambda: Address(port=8710))
     timeouts: Timeouts = field(default_factory=Timeouts)
+    hosts: ModelHosts = field(default_factory=ModelHosts)
     capture: Capture = field(default_factory=Capture)
     alerts: tuple[AlertTarget, ...] = ()
     clock: Literal["wall", "replay"] = "wall"
@@ -230,8 +245,8 @@ class Project:
 
 def _write_private(path: Path, text: str) -> None:
     """Create with mode 0600 from the first byte on; whoever comes second reads what the first wrote."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

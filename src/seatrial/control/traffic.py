@@ -21,7 +21,7 @@ from seatrial.control.reading import host_reading
 from seatrial.control.render import Desired, VersionKey, active_release, desired, moved, route_table
 from seatrial.errors import Conflict, IntegrityError, Unavailable
 from seatrial.gateway.envoy import Applied
-from seatrial.gateway.kill import KillLatch, apply_latches, read_latches
+from seatrial.gateway.kill import KillLatch, apply_latches, latched, read_latches
 from seatrial.gateway.process import Refused
 from seatrial.gateway.routes import RouteTable
 from seatrial.registry.version import ModelVersion
@@ -77,8 +77,7 @@ class Traffic:
             return self._latched(last)
 
     def _latched(self, last: RouteTable) -> RouteTable:
-        killed = apply_latches(last, self.latches())
-        return replace(killed, generation=last.generation + (killed.models != last.models))
+        return latched(last, self.latches())
 
     def reconcile(self) -> Applied:
         """Hosts for every version that matters, then routes, then the hosts nobody needs any more are ended."""
@@ -144,6 +143,8 @@ class Traffic:
             return "the gateway does not answer"
         if dead := self.hosts.dead():
             return f"the host of {', '.join(dead)} is not running"
+        if starting := self.hosts.starting():
+            return f"the host of {', '.join(starting)} is starting"
         if left_out := self.hosts.left_out():
             return "; ".join(f"{model} v{n} cannot be served: {why}" for (model, n), why in left_out.items())
         return "" if self._settled else "the routes are not in force yet"

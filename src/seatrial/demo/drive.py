@@ -1,8 +1,13 @@
-"""The replay: every flight a real HTTP request through the gateway, every delay an outcome hours later."""
+"""The replay: every flight a real HTTP request through the gateway, every delay an outcome hours later.
+
+The control plane may be away for a while, killed and started again: what is asked of it is asked until it answers.
+"""
 
 from __future__ import annotations
 
 import heapq
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +19,10 @@ from seatrial.client import Answer, Client, outcome
 from seatrial.demo import flights
 
 CLIENTS = 48
+AWAY_S = 90.0
+"""How long the control plane may be away."""
+
+PAUSE_S = 0.2
 
 
 @dataclass
@@ -51,8 +60,22 @@ class Driver:
         for record, answer in zip(batch, self._pool.map(self._ask, batch), strict=True):
             self._note(record, answer)
         self._report(until)
-        moved: dict[str, Any] = self.client.call("POST", "/v1/replay/advance", {"to": until.isoformat()})
+        moved: dict[str, Any] = self.call("POST", "/v1/replay/advance", {"to": until.isoformat()})
         return moved
+
+    def call(self, method: str, path: str, body: object | None = None, done: Callable[[], Any] = lambda: None) -> Any:
+        """Any call of the API that may be made twice; one that may not says by ``done`` what came of it, if anything.
+
+        That is asked after a call whose answer was lost: what it returns is taken for the answer.
+        """
+
+        def once_more() -> Any:
+            return done() or self.client.call(method, path, body)
+
+        try:
+            return self.client.call(method, path, body)
+        except OSError:
+            return patiently(once_more)
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -77,3 +100,15 @@ class Driver:
             landed.append(outcome(self.model, key, "delayed", late, time=when))
         if landed:
             self.reported += self.client.log_outcomes(landed)
+
+
+def patiently(call: Callable[[], Any]) -> Any:
+    """The same call again, until somebody is there to answer it."""
+    deadline = time.monotonic() + AWAY_S
+    while True:
+        try:
+            return call()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(PAUSE_S)

@@ -25,7 +25,7 @@ from seatrial.client import Client
 from seatrial.demo import features, flights, train
 from seatrial.demo.apps import App, launch
 from seatrial.demo.config import DemoConfig, Release, Window, read_config
-from seatrial.demo.drive import Driver
+from seatrial.demo.drive import AWAY_S, Driver
 from seatrial.errors import Exit, SeatrialError, UsageError
 from seatrial.processes import free_port
 from seatrial.rollout.plan import Plan
@@ -86,18 +86,13 @@ class Demo:
     def _release(self, number: int, release: Release, driver: Driver, tick: _Tick) -> str:
         """Register one candidate, start its rollout and replay flights until it is over or the flights are."""
         version = self._register(number, release)
-        started = driver.client.call(
-            "POST",
-            "/v1/rollouts",
-            {"model": self.config.model, "version": version, "plan": self._plan_document(), "salt": release.salt},
-        )
-        rollout: str = started["rollout"]
+        rollout = self._start(driver, version, release.salt)
         tick.say(f"{rollout}: v{version}, {release.name}")
         pending = release.then
         while self._now < self._end:
             self._now = min(self._now + self.plan.look_every.delta, self._end)
             driver.run_until(self._now)
-            document = driver.client.call("GET", f"/v1/rollouts/{rollout}")
+            document = driver.call("GET", f"/v1/rollouts/{rollout}")
             tick.show(self._now, document)
             if document["status"] in ("promoted", "aborted"):
                 return str(document["status"])
@@ -106,6 +101,15 @@ class Demo:
                 tick.say(f"{rollout}: the feature service of v{version} is released: '{pending.features}'")
                 pending = None
         return "running"
+
+    def _start(self, driver: Driver, version: int, salt: str | None) -> str:
+        def begun() -> dict[str, Any] | None:
+            listed = driver.client.call("GET", "/v1/rollouts")["rollouts"]
+            return next(({"rollout": r["id"]} for r in listed if r["candidate"] == version), None)
+
+        body = {"model": self.config.model, "version": version, "plan": self._plan_document(), "salt": salt}
+        started: dict[str, str] = driver.call("POST", "/v1/rollouts", body, begun)
+        return started["rollout"]
 
     def _canary_day(self, document: dict[str, Any]) -> float:
         """1 on the first day that any user is on the canary, 2 on the second; 0 before."""
@@ -127,7 +131,7 @@ class Demo:
         self.console.print(f"The pictures: [bold]{self.directory / 'report.html'}[/bold]")
 
     def _rollouts(self, driver: Driver) -> list[str]:
-        return [r["id"] for r in driver.client.call("GET", "/v1/rollouts")["rollouts"]]
+        return [r["id"] for r in driver.call("GET", "/v1/rollouts")["rollouts"]]
 
     # ── parts ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -199,7 +203,7 @@ class Demo:
 
     def _replay(self) -> Driver:
         token = (self.directory / ".seatrial" / "run" / "token").read_text().strip()
-        client = Client(self._gateway, self._api, token=token, unit_header=UNIT_HEADER, timeout_s=60)
+        client = Client(self._gateway, self._api, token=token, unit_header=UNIT_HEADER, timeout_s=60, retry_s=AWAY_S)
         self._driver = Driver(client, self.config.model, flights.load(self.config.begin, self.config.end))
         return self._driver
 

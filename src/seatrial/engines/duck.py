@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import duckdb
 import pyarrow as pa
 
+from seatrial.engines.expressions import parameters_of
+
 _TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN"}
 
 _KEEPS_PLANS = int(duckdb.__version__.partition(".")[0]) >= 2
@@ -39,8 +41,8 @@ class DuckEngine:
 
     def create(self, name: str, schema: pa.Schema) -> None:
         """An empty table."""
-        columns = ", ".join(f'"{field.name}" {_TYPES[field.type]}' for field in schema)
-        self._connection.execute(f'CREATE OR REPLACE TABLE "{name}" ({columns})')
+        columns = ", ".join(f"{_quoted(field.name)} {_TYPES[field.type]}" for field in schema)
+        self._connection.execute(f"CREATE OR REPLACE TABLE {_quoted(name)} ({columns})")
 
     def insert(self, name: str, table: pa.Table) -> None:
         """Add rows; the columns are those of the table, in order."""
@@ -48,7 +50,7 @@ class DuckEngine:
 
     def query(self, sql: str, parameters: Mapping[str, int]) -> pa.Table:
         """Run a statement with named parameters (``$until``); those it does not mention are left out."""
-        used = {name: int(value) for name, value in parameters.items() if f"${name}" in sql}
+        used = {name: int(value) for name, value in parameters.items() if name in parameters_of(sql)}
         if not _KEEPS_PLANS:
             return self._connection.sql(sql, params=used).to_arrow_table()
         if sql not in self._prepared:
@@ -63,3 +65,9 @@ class DuckEngine:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _quoted(name: str) -> str:
+    """A name as SQL: whatever a plan calls its segments, it is a name."""
+    escaped = name.replace('"', '""')
+    return f'"{escaped}"'

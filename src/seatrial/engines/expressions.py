@@ -9,8 +9,10 @@ the start of the rollout.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import ibis
@@ -33,6 +35,11 @@ _SENTINELS = {
     "until": -4_611_686_018_427_387_002,
     "started": -4_611_686_018_427_387_003,
 }
+
+_QUOTED = r"""'(?:[^']|'')*'|"(?:[^"]|"")*\""""  # a name or a text of a plan, which may look like anything
+_SENTINEL = re.compile(rf"{_QUOTED}|-\d{{19}}")
+_PARAMETER = re.compile(rf"{_QUOTED}|\$(\w+)")
+_PARAMETERS = {str(sentinel): f"${name}" for name, sentinel in _SENTINELS.items()}
 
 EXPOSURES: Mapping[str, str] = {
     "eid": "int64",
@@ -92,9 +99,17 @@ def parameter(name: str) -> ir.IntegerScalar:
 def compile_sql(expression: ir.Table, dialect: str = "duckdb") -> str:
     """SQL with the named parameters ``$after``, ``$until`` and ``$started``: compiled once, run at every look."""
     sql = str(ibis.to_sql(expression, dialect=dialect, pretty=False))
-    for name, sentinel in _SENTINELS.items():
-        sql = sql.replace(str(sentinel), f"${name}")
-    return sql
+    return _SENTINEL.sub(lambda found: _PARAMETERS.get(found[0], found[0]), sql)
+
+
+@lru_cache(maxsize=1024)
+def parameters_of(sql: str) -> frozenset[str]:
+    """Names of the parameters a statement has; what stands in quotes is not one.
+
+    >>> sorted(parameters_of("SELECT 'it''s $until' AS \\"$started\\" WHERE t > $after"))
+    ['after']
+    """
+    return frozenset(name for name in _PARAMETER.findall(sql) if name)
 
 
 def in_window(moment: Any) -> Any:

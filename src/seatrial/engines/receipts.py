@@ -21,10 +21,17 @@ from seatrial.events.schema import to_micros
 from seatrial.events.shelf import Shelf
 
 _DAY = 86_400_000_000
-_RECORDS = {"key": "string", "name": "string", "value": "float64", "time": "int64", "revision": "int64", "at": "int64"}
+_RECORDS = {
+    "key": "string",
+    "name": "string",
+    "value": "float64",
+    "time": "int64",
+    "revision": "int64",
+    "received": "int64",
+}
 _SQL = f"""
 WITH one AS (
-  SELECT name, key, min(at) AS first, count(*) AS records,
+  SELECT name, key, min(received) AS first, count(*) AS records,
          count(DISTINCT (revision, time, value)) AS different,
          count(DISTINCT revision) > 1 AS revised,
          count(DISTINCT value) FILTER (revision = top) > 1 AS contradicted
@@ -104,7 +111,7 @@ def _records(directory: Path, since: int) -> pa.Table:
     if found is None:
         return pa.table({name: pa.array([], kind) for name, kind in _RECORDS.items()})
     found = found.rename_columns([*_RECORDS]).cast(pa.schema([*_RECORDS.items()]))
-    return found.filter(pc.greater_equal(found["at"], since))
+    return found.filter(pc.greater_equal(found["received"], since))
 
 
 def _moments(directory: Path, keys: pa.ChunkedArray) -> pa.Table:

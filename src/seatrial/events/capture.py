@@ -42,7 +42,7 @@ MAX_SEGMENT = 100
 
 _ARMS = frozenset({"champion", "canary", "shadow"})
 _NO_MODEL = ""
-_CUT_OFF = frozenset({"UC", "UR", "UPE", "UT", "SI", "DT", "LR"})
+_CUT_OFF = frozenset({"UC", "UR", "UPE", "UT", "SI", "DT", "LR", "UMSDR"})
 """Envoy's flags of an answer that began well and did not end: closed, reset, timed out."""
 
 
@@ -243,16 +243,18 @@ class _Line:
         if self.method != "POST":
             return None, "not_a_prediction", False
         flags = (_text(self.entry.get("flags")) or "").split(",")
-        if "UO" in flags and self.entry.get("arm") == "shadow":
+        copied = self.entry.get("arm") == "shadow"
+        if "UO" in flags and copied:
             return None, "shed", False  # the gateway protected live traffic; the shadow was never asked
-        hung_up = "DC" in flags
+        # Whoever leaves a copy is the gateway itself, which has waited long enough.
+        hung_up = not copied and ("DC" in flags or "DR" in flags)
         if hung_up and self.status in (0, 499):
             return None, "client_disconnect", False
         if self.entry.get("why") == "request_payload_too_large":
             return None, "too_large", False  # refused at the door: no version was asked
         if not 200 <= self.status < 300:
             return None, f"http_{self.status}" if self.status else "no_response", True
-        if not _CUT_OFF.isdisjoint(flags):
+        if not _CUT_OFF.isdisjoint(flags) or (copied and "DR" in flags):
             return None, "broken_off", True
         fallback = _text(self.entry.get("level")) not in (None, *self.context.levels)
         prediction, kind = self._prediction()
@@ -306,7 +308,7 @@ class _Line:
         if features is None or not allowed:
             return None
         kept = features if EVERYTHING in allowed else {name: features[name] for name in allowed if name in features}
-        return json.dumps(kept, separators=(",", ":"), ensure_ascii=False, default=str)
+        return json.dumps(kept, separators=(",", ":"), ensure_ascii=False, default=str) if kept else None
 
 
 @lru_cache(maxsize=65_536)

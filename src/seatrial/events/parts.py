@@ -89,17 +89,19 @@ P = TypeVar("P", bound=HasExtents)
 def counting(parts: Iterable[P]) -> list[P]:
     """The parts whose rows count: those that no other part covers.
 
-    What two parts cover is either apart or one within the other, so a part's first extent speaks for all of them.
+    What two parts cover is either apart, or all of one within the other.
     """
-    every = sorted(((extent, part) for part in parts for extent in part.extents), key=lambda pair: _widest(pair[0]))
+    every = sorted(((extent, part) for part in parts for extent in part.extents), key=lambda pair: _widest(*pair))
     reach: Extent | None = None
     found: dict[int, P] = {}
+    covered: set[int] = set()
     for extent, part in every:
-        if reach is not None and _within(extent, reach):
-            continue
-        reach = extent
         found[id(part)] = part
-    return list(found.values())
+        if reach is not None and _within(extent, reach):
+            covered.add(id(part))
+        else:
+            reach = extent
+    return [part for n, part in found.items() if n not in covered]
 
 
 def covers(extents: Sequence[Extent], part: HasExtents) -> bool:
@@ -109,8 +111,9 @@ def covers(extents: Sequence[Extent], part: HasExtents) -> bool:
     return at > 0 and _within(first, extents[at - 1])
 
 
-def _widest(extent: Extent) -> tuple[str, str, int, int]:
-    return extent.source, extent.file, extent.start, -extent.end
+def _widest(extent: Extent, part: HasExtents) -> tuple[str, str, int, int, int]:
+    """An order in which what covers an extent comes before it; of two with the same extent, the larger part does."""
+    return extent.source, extent.file, extent.start, -extent.end, -sum(e.end - e.start for e in part.extents)
 
 
 def _within(inner: Extent, outer: Extent) -> bool:

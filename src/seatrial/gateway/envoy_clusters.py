@@ -122,9 +122,9 @@ def _chain(route: ModelRoute, arm: str) -> Config:
 
 
 def _shadow(route: ModelRoute) -> Config:
-    """The shadow gets the same deadline as one live try, set here because the tap's route serves all models."""
+    """The shadow's answer ends when a live one would have to; the tap's route serves all models, so it is said here."""
     assert route.shadow is not None
-    common = {"idle_timeout": _seconds(UPSTREAM_IDLE_S), "max_stream_duration": _seconds(route.try_timeout_s)}
+    common = {"idle_timeout": _seconds(UPSTREAM_IDLE_S), "max_stream_duration": _seconds(route.timeout_s)}
     cluster = {**_upstream(route.shadow, SHADOW_LIMIT), "typed_extension_protocol_options": _http(common)}
     return _named(route.model, "shadow", cluster)
 

@@ -52,9 +52,10 @@ _SHADOW_LEVEL: Config = {"level": "%UPSTREAM_METADATA(seatrial:level)%"}
 
 
 def listener_config(settings: Settings, table: RouteTable) -> list[Config]:
-    """Both listeners. They depend on the table only through the set of unit headers: a rollout never touches them."""
+    """Both listeners. They depend on the table only through unit headers and limits: a rollout never touches them."""
     headers = sorted({route.unit_header.lower() for route in table.models})
-    return [_live(settings, headers), _shadow(settings)]
+    attempt_s = max((route.try_timeout_s for route in table.models), default=0.0)
+    return [_live(settings, headers), _shadow(settings, attempt_s)]
 
 
 def _live(settings: Settings, unit_headers: list[str]) -> Config:
@@ -79,9 +80,14 @@ def _live(settings: Settings, unit_headers: list[str]) -> Config:
     }
 
 
-def _shadow(settings: Settings) -> Config:
-    """Copies arrive over HTTP/2; the cluster to go to, the model and the phase are in their headers."""
-    send = {"cluster_header": "x-seatrial-shadow-to", "timeout": f"{SHADOW_CEILING_S}s"}
+def _shadow(settings: Settings, attempt_s: float) -> Config:
+    """Copies arrive over HTTP/2; the cluster to go to, the model and the phase are in their headers.
+
+    A shadow has as long to begin its answer as a live try has, and then, as live, until its cluster's limit to end it.
+    """
+    send: Config = {"cluster_header": "x-seatrial-shadow-to", "timeout": f"{SHADOW_CEILING_S}s"}
+    if attempt_s:
+        send["retry_policy"] = {"num_retries": 0, "per_try_timeout": f"{attempt_s:g}s"}
     mark = {"header": {"key": "x-seatrial-shadow", "value": "true"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
     route = {"name": "shadow", "match": {"prefix": "/"}, "route": send, "request_headers_to_add": [mark]}
     manager: Config = {

@@ -93,6 +93,12 @@ def apply_latches(table: RouteTable, latches: Iterable[KillLatch]) -> RouteTable
     return replace(table, models=tuple(_safe(route, modes.get(route.model)) for route in table.models))
 
 
+def latched(table: RouteTable, latches: Iterable[KillLatch]) -> RouteTable:
+    """The same, as a table of its own to put in force: under the next generation if the latches change anything."""
+    killed = apply_latches(table, latches)
+    return replace(killed, generation=table.generation + (killed.models != table.models))
+
+
 def _safe(route: ModelRoute, mode: KillMode | None) -> ModelRoute:
     if mode is None:
         return route

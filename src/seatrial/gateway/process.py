@@ -37,7 +37,7 @@ def envoy_binary() -> Path:
     found = shutil.which("envoy", path=str(beside)) or shutil.which("envoy")
     if found is not None:
         return Path(found)
-    if (beside / "envoy").is_file():
+    if (beside / "envoy").is_file() and not os.access(beside / "envoy", os.X_OK):
         raise Unavailable(
             "ST0723",
             f"the Envoy proxy {beside / 'envoy'} may not be executed.",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial import __version__
-from seatrial.events.wire import Request, WireError, WireFormat, parse_request
+from seatrial.events.wire import Request, WireError, WireFormat, inflated, parse_request
 from seatrial.serving.asgi import JSON_TYPE, Call, Reply, reply_error, reply_json
 from seatrial.serving.batching import Batcher, Busy
 from seatrial.serving.columns import Columns, FeatureError, Rows
@@ -141,7 +141,7 @@ class Artifact:
         try:
             wire = None if self.spec.wire == "opaque" else self.spec.wire
             kind = call.header(b"content-type")
-            request = parse_request(call.path, kind, call.body, format=wire, spec=self.spec.response)
+            request = parse_request(call.path, kind, inflated(call.body), format=wire, spec=self.spec.response)
             if request.features is None and request.vectors is None:
                 return reply_error(415, "binary tensors are not read; send their data as JSON")
             rows = self._columns.rows(request)

@@ -125,6 +125,8 @@ class Proxy:
                 body = await self._read(response)
         if 200 <= response.status < 300:
             return self._checked(asked, response, body)
+        if 300 <= response.status < 400:  # its address is not for clients, and a browser would forget the body
+            return reply_error(502, f"the server at {self._target.name} redirects; register the URL it redirects to")
         return Reply(response.status, body, _returned(response))
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:

@@ -1,7 +1,7 @@
 """The store as the holder of a lease writes it: every transaction first asks whether the lease is still held.
 
-A process that was stopped for longer than its lease, and goes on, writes nothing: between it and the database stands the
-number of its lease (a fencing token: Kleppmann, "How to do distributed locking", 2016).
+A process that was stopped for longer than its lease, and goes on, writes nothing: between it and the database stands
+the number of its lease (a fencing token: Kleppmann, "How to do distributed locking", 2016).
 """
 
 from __future__ import annotations

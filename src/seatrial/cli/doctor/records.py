@@ -48,6 +48,16 @@ def kill_latches(case: Case) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def alerts(case: Case) -> Iterator[Finding]:
+    """Alerts that reached nobody."""
+    for (target, state), count in sorted(case.tx.alerts.undelivered().items()):
+        if state == "failed":
+            yield warning(
+                "alerts", f"{count:,} are not delivered to {target}, and not tried any more",
+                f"`seatrial alerts test {target}` says why; then `seatrial alerts retry {target}`.",
+            )  # fmt: skip
+
+
 def waiting_rollouts(case: Case) -> Iterator[Finding]:
     """Rollouts that wait for a person, and nobody comes."""
     from seatrial.control.states import decision_from_json
