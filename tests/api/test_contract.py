@@ -71,7 +71,7 @@ def test_nobody_configures_without_a_token_or_what_does_not_exist(api: Any) -> N
 
 
 def test_an_operator_brings_versions_and_agrees_on_nothing(api: Any) -> None:
-    operator = api.grant("olga", "operator")
+    operator = api.person("olga", "operator")
     adoption = {"url": "http://127.0.0.1:9/"}
     assert api.call("POST", "/v1/models/churn/adopt", json=adoption, headers=operator).status_code == 201
     asked = [

@@ -339,7 +339,10 @@ def test_where_reading_is_closed_a_browser_is_sent_to_the_login(api: Any) -> Non
     answer = api.get("/", headers=BROWSER)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=/")
     assert api.get("/events").status_code == 401
-    assert "Token" in look(api, "/login").words
+    page = look(api, "/login")
+    assert "Token" in page.words
+    for source in [*page.all_of("src"), *page.all_of("href", "link")]:
+        assert api.get(source).status_code == 200, f"the login needs {source}"
     assert "fraud" in Visitor(api, "viewer", "vic").look("/").words
 
 
@@ -419,6 +422,15 @@ def test_somebody_who_only_reads_is_told_to_log_in(api: Any, rollout: str) -> No
     page = look(api, f"/rollouts/{rollout}")
     assert f"/login?next=/rollouts/{rollout}" in page.all_of("href", "a")
     assert "Log in first" in look(api, f"/rollouts/{rollout}/pause", 401).words
+
+
+def test_a_session_that_is_over_leads_to_the_login_and_back_to_the_form(api: Any, ann: Visitor, rollout: str) -> None:
+    path = f"/rollouts/{rollout}/abort"
+    body = urlencode({"csrf": ann.csrf(path), "reason": "late"})
+    api.person("ann", "admin")  # another token: what was opened with the one before is over
+    answer = api.call("POST", path, content=body, headers={**FORM, **BROWSER, "cookie": ann.cookie})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next={path}")
+    assert api.get(f"/v1/rollouts/{rollout}").json()["status"] == "running"
 
 
 def test_a_button_that_came_too_late_says_so(api: Any, ann: Visitor, rollout: str) -> None:

@@ -178,7 +178,7 @@ def test_what_could_not_be_kept_is_not_acknowledged(api: Any, monkeypatch: pytes
     with monkeypatch.context() as patched:
         patched.setattr(OutcomeLog, "_write", full)
         answer = _send(api, _lines(OUTCOME))
-        assert answer.status_code == 500
+        assert (answer.status_code, answer.json()["code"]) == (503, "ST0520")
         assert "accepted" not in answer.json()
     assert _send(api, _lines(OUTCOME)).json()["accepted"] == 1, "the client sends again, and it is kept"
 

@@ -317,7 +317,7 @@ def test_kill_does_not_wait_for_a_control_plane_that_fails(run: Any, shop: Path,
     api.kill = unavailable
     said = run("kill", "fraud", "--reason", "fire")
     assert said.code == 0
-    assert "Envoy did not confirm. Switching the gateway directly." in said.err
+    assert "Envoy did not confirm. Nor does its gateway run." in said.err
     assert (shop / ".seatrial" / "run" / "kill" / "fraud.json").exists()
 
 

@@ -80,9 +80,9 @@ class Sound:
         for n in range(REQUESTS):
             moment = now - (REQUESTS - n) * 1_500_000  # 1.5 s apart, the last one just now
             row: dict[str, Any] = {
-                "request_id": f"q{n}", "row": 0, "outcome_key": f"q{n}", "model": "fraud", "rollout": "r-0001", "phase": 1,
-                "arm": "champion" if n % 5 else "canary", "unit": f"u{n % 150}", "time": moment, "event_time": moment,
-                "captured_at": moment, "status": 200, "error": False, "score": 0.3,
+                "request_id": f"q{n}", "row": 0, "outcome_key": f"q{n}", "model": "fraud", "rollout": "r-0001",
+                "phase": 1, "arm": "champion" if n % 5 else "canary", "unit": f"u{n % 150}", "time": moment,
+                "event_time": moment, "captured_at": moment, "status": 200, "error": False, "score": 0.3,
             }  # fmt: skip
             row |= {name: value(n) if callable(value) else value for name, value in changes.items()}
             rows.append(row)
@@ -232,8 +232,8 @@ def no_time_for_a_fallback(sound: Sound) -> None:
 MISTAKES: dict[Callable[[Sound], None], tuple[str, str, str]] = {
     no_unit_header: ("unit header", "90% of the latest 400 requests carry no 'x-unit-id'", "Let clients send it"),
     one_unit_for_all: ("unit header", "fraud: one unit makes 66% of the requests", "calling service"),
-    traffic_elsewhere: ("traffic", "r-0001: no request of fraud for 180 minutes", "/models/fraud/..., not the model server"),
-    path_is_there_twice: ("answers", "fraud: 400 of the latest 400 requests ended in http_404", "is a part there twice"),
+    traffic_elsewhere: ("traffic", "r-0001: no request of fraud for 180 minutes", "not the model server"),
+    path_is_there_twice: ("answers", "of the latest 320 requests ended in http_404", "a part there twice"),
     answers_are_not_read: ("answers", "ended in no_predictions", "seatrial model configure fraud --wire"),
     outcomes_have_another_name: ("outcomes", "loss waits for 'fraud' of fraud", "Reported is 'frauds'"),
     outcomes_have_foreign_keys: ("outcomes", "e.g. key 'order-", "--outcome-key FIELD"),
@@ -370,10 +370,10 @@ def test_a_disk_that_is_nearly_full(sound: Sound, monkeypatch: pytest.MonkeyPatc
     assert [finding.name for finding in sound.findings()] == ["disk"]
 
 
-def test_an_old_control_plane_under_a_new_package(sound: Sound, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [f.name for f in examine(Project.open(sound.root)) if f.name in ("version", "control plane")] == []
+def test_an_old_control_plane_under_a_new_package(shop: Path, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [f.name for f in examine(Project.open(shop)) if f.name in ("version", "control plane")] == []
     monkeypatch.setattr(running, "__version__", "9.9")
-    (finding,) = [f for f in examine(Project.open(sound.root)) if f.name == "version"]
+    (finding,) = [f for f in examine(Project.open(shop)) if f.name == "version"]
     assert "seatrial down && seatrial up" in finding.remedy
 
 

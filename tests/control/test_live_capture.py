@@ -48,24 +48,6 @@ def test_a_gap_holds_and_after_three_looks_takes_the_canary_out(make: Any, monke
     assert live.weight() == 0
 
 
-@pytest.mark.slow
-def test_lines_that_vanish_from_the_log_are_found(make: Any) -> None:
-    live = make(clock="wall", request="1s", attempt="500ms")
-    live.adopt(live.server("champion"))
-    rollout = live.begin(live.register(live.server("candidate")), SECONDS)
-    sent = live.send(live.people(0, 60))
-    log = live.project.gateway / "log" / "live.jsonl"
-    lines = live.wait_for(lambda: _complete(log.read_bytes(), len(sent)))
-    gone = [line for line in lines[1:] if b'"arm":"canary"' in line][:15]
-    log.write_bytes(b"".join(line for line in lines if line not in gone))
-
-    live.run()
-    live.wait_for(lambda: live.status(rollout) == "aborted")
-    rules = [(d.action, d.rule) for d in live.decisions(rollout)]
-    assert rules[-2:] == [("hold", "capture_loss"), ("abort", "capture_loss")]
-    assert live.weight() == 0
-
-
 def test_in_real_time_a_healthy_canary_goes_on_and_errors_end_it_after_few(make: Any) -> None:
     live = make(clock="wall", request="1s", attempt="500ms")
     candidate = live.server("candidate")
@@ -94,11 +76,6 @@ def look(live: Any, rollout: str) -> int:
 
     with live.store.read() as tx:
         return state_from_json(tx.rollouts.get(rollout).state).look
-
-
-def _complete(data: bytes, n: int) -> list[bytes] | None:
-    lines = data.splitlines(keepends=True)
-    return lines if len(lines) == n and data.endswith(b"\n") else None
 
 
 @contextmanager

@@ -44,6 +44,10 @@ def test_a_body_becomes_outcomes():
         ("[1]", "ST0501", "an object, not list"),
         (GOOD | {"vaule": 1}, "ST0502", "unknown field 'vaule'"),
         (GOOD | {"key": ""}, "ST0503", "'key'"),
+        (GOOD | {"key": "\ud800"}, "ST0503", "'key'"),
+        (GOOD | {"time": "0001-01-01T00:00:00+05:00"}, "ST0505", "'time'"),
+        (GOOD | {"time": "9999-12-31T23:59:59-05:00"}, "ST0505", "'time'"),
+        (GOOD | {"time": 1772362800500}, "ST0505", "epoch seconds"),
         (GOOD | {"name": None}, "ST0503", "'name'"),
         (GOOD | {"value": None}, "ST0504", "'value'"),
         (GOOD | {"value": "high"}, "ST0504", "'value'"),
@@ -85,6 +89,24 @@ def test_files_of_three_kinds_say_the_same(tmp_path):
     (tmp_path / "a.xls").write_text("")
     with pytest.raises(UsageError, match="ST0507"):
         read_file(tmp_path / "a.xls", model="m")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("latin.csv", b"key,name,value,time\nk\xe91,late,1,2026-03-01T11:00:00Z\n", "ST0728"),
+        ("nul.csv", b"key,name,value,time\n\x00", "ST0503"),
+        ("wide.csv", b"key,name,value,time\nk1,late,1,2026-03-01T11:00:00Z,surplus\n", "ST0502"),
+        ("short.csv", b"key,name,value,time\nk1,late\n", "ST0504"),
+        ("not.parquet", b"key,name,value,time\n", "ST0728"),
+        ("torn.ndjson", lines(GOOD)[:-5], "ST0501"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path, name, content, code):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        read_file(tmp_path / name, model="m")
+    assert caught.value.code == code
 
 
 def test_what_is_appended_is_converted_once(tmp_path):

@@ -174,22 +174,22 @@ def test_what_a_client_sees_of_the_house_and_what_a_model_sees_of_the_client(hou
     assert "fraud--" not in json.dumps([headers, dict(told)]), "names of clusters stay inside"
 
 
-@pytest.mark.parametrize(
-    ("unit", "arm"),
-    [
-        *((unit, None) for unit in (None, b"", b"   ")),
-        *((unit, "own") for unit in (b"-", b"null", b"a b", "über-🚢".encode(), b"caf\xe9", b"a,b", b"x" * 5_000)),
-    ],
-)
-def test_units_of_all_kinds(house: House, unit: bytes | None, arm: str | None) -> None:
-    status, headers, _ = house.ask(request(unit=unit))
-    row = house.row(headers["x-seatrial-id"])
-    where = "none"
-    if arm is not None and unit is not None:
-        where = "canary" if assign(Live.salt, unit.decode("utf-8", "surrogateescape")) < 5_000 else "champion"
-    assert (status, headers["x-seatrial-arm"], row["arm"], row["error"]) == (200, where, where, False)
-    assert headers["x-seatrial-version"] == ("2" if where == "canary" else "1")
-    assert (row["unit"] is None) == (arm is None)
+def test_units_of_all_kinds(house: House) -> None:
+    """Any bytes are a unit; nothing and blanks are none, and go to the champion."""
+    units = (b"-", b"null", b"a b", "über-🚢".encode(), b"caf\xe9", b"a,b", b"x" * 5_000, None, b"", b"   ")
+    wanted, found = {}, {}
+    for unit in units:
+        where = "none"
+        if unit and unit.strip():
+            where = "canary" if assign(Live.salt, unit.decode("utf-8", "surrogateescape")) < 5_000 else "champion"
+        wanted[unit] = (200, where, "2" if where == "canary" else "1")
+        status, headers, _ = house.ask(request(unit=unit))
+        found[unit] = (status, headers["x-seatrial-arm"], headers["x-seatrial-version"]), headers["x-seatrial-id"]
+    assert {unit: told for unit, (told, _) in found.items()} == wanted
+    assert {arm for _, arm, _ in wanted.values()} == {"none", "canary", "champion"}
+    for unit, (told, identity) in found.items():
+        row = house.row(identity)
+        assert (row["arm"], row["error"], row["unit"] is None) == (told[1], False, told[1] == "none"), unit
 
 
 def test_a_unit_with_control_characters_is_refused(house: House) -> None:
@@ -274,32 +274,36 @@ def test_a_body_above_the_limit_is_refused_and_is_no_model_s_error(house: House,
     assert house.is_well()
 
 
-@pytest.mark.parametrize(
-    ("data", "arm"),
-    [
-        (request(version="1.0", connection="close"), "canary"),
-        (request(TARGET + "/"), "canary"),
-        (request("//models//fraud//invocations"), "canary"),
-        (request("/models/x/../fraud/invocations"), "canary"),
-        (request("http://elsewhere" + TARGET), "canary"),
-        (request(TARGET + "?a=1&b=%2F"), "canary"),
-        (request(kind=None), "canary"),
-        (request(kind="text/plain"), "canary"),
-        (request(kind="application/x-www-form-urlencoded"), "canary"),
-        (request(body=gzip.compress(BODY), content_encoding="gzip"), "canary"),
-        (request(connection="x-unit-id"), "none"),
-        *((request(method=method, body=b"", kind=None), "none") for method in ("GET", "HEAD", "OPTIONS")),
-        (request("/models/fraud/-/host", method="GET", body=b""), "none"),
-        (request("/models/fraud/v2/health/ready", method="GET", body=b""), "none"),
-    ],
-)
-def test_odd_requests_are_answered(house: House, data: bytes, arm: str) -> None:
-    before = house.asked()
-    status, headers, body = head_of(house.send(data))
-    assert (status, headers["x-seatrial-arm"]) == (200, arm), body
-    row = house.row(headers["x-seatrial-id"])
-    assert (row["arm"], row["error"]) == (arm, False)
-    assert house.asked() == before + 1, "the model's server was asked, whatever the path"
+def test_odd_requests_are_answered_and_compared_if_they_are_predictions(house: House) -> None:
+    compared = {
+        "HTTP/1.0": request(version="1.0", connection="close"),
+        "a slash at the end": request(TARGET + "/"),
+        "double slashes": request("//models//fraud//invocations"),
+        "dots": request("/models/x/../fraud/invocations"),
+        "a whole URL": request("http://elsewhere" + TARGET),
+        "a query": request(TARGET + "?a=1&b=%2F"),
+        "no content type": request(kind=None),
+        "text": request(kind="text/plain"),
+        "a form": request(kind="application/x-www-form-urlencoded"),
+        "gzip": request(body=gzip.compress(BODY), content_encoding="gzip"),
+    }
+    others = {
+        "the unit as a hop-by-hop header": request(connection="x-unit-id"),
+        **{method: request(method=method, body=b"", kind=None) for method in ("GET", "HEAD", "OPTIONS")},
+        "the host's own page": request("/models/fraud/-/host", method="GET", body=b""),
+        "a health check": request("/models/fraud/v2/health/ready", method="GET", body=b""),
+    }
+    ids = {}
+    for name, data in {**compared, **others}.items():
+        before = house.asked()
+        status, headers, body = head_of(house.send(data))
+        assert (status, headers["x-seatrial-arm"]) == (200, "canary" if name in compared else "none"), (name, body)
+        assert house.asked() == before + 1, f"{name}: the model's server was asked, whatever the path"
+        ids[name] = headers["x-seatrial-id"]
+    for name, identity in ids.items():
+        row = house.row(identity)
+        assert (row["arm"], row["error"]) == ("canary" if name in compared else "none", False), name
+        assert (row["score"] == 0.75) == (name in compared), name
 
 
 def test_requests_on_one_connection_are_answered_in_order(house: House) -> None:

@@ -179,7 +179,8 @@ class Gateway:
 
 
 def _request(model: str, header: str, unit: bytes) -> bytes:
-    return b"POST /models/%s/predict HTTP/1.1\r\nhost: g\r\ncontent-length: 0\r\n%s: %s\r\n\r\n" % (model.encode(), header.encode(), unit)
+    head = b"POST /models/%s/predict HTTP/1.1\r\nhost: g\r\ncontent-length: 0\r\n" % model.encode()
+    return head + b"%s: %s\r\n\r\n" % (header.encode(), unit)
 
 
 def _read_answers(wire: socket.socket, count: int) -> None:

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.live
 UNIT = {"x-unit-id": "u-1"}
 LINE_KEYS = {
     *("t", "id", "model", "rollout", "phase", "arm", "unit", "version", "level", "attempts", "code", "flags", "why"),
-    *("us", "up_us", "method", "path", "et", "ct", "rct", "req", "req_b64", "req_cut", "resp", "resp_b64", "resp_cut", "feat"),
+    *("us", "up_us", "method", "path", "et", "ct", "rct", "feat"),
+    *("req", "req_b64", "req_cut", "resp", "resp_b64", "resp_cut"),
 }
 
 

@@ -149,7 +149,8 @@ class Live:
         gateway, api = processes.free_port(), processes.free_port()
         root.mkdir(exist_ok=True)
         (root / "seatrial.yaml").write_text(
-            f"project: live\nclock: {clock}\nstore: {store}\n{more}\ngateway: {{port: {gateway}}}\napi: {{port: {api}}}\n"
+            f"project: live\nclock: {clock}\nstore: {store}\n{more}\n"
+            f"gateway: {{port: {gateway}}}\napi: {{port: {api}}}\n"
             f"timeouts: {{request: {request}, attempt: {attempt}}}\n"
         )
         self.project = Project.open(root)
@@ -215,9 +216,14 @@ class Live:
         self.operations.adopt(self.model, server.url, actor="ann")
 
     def register(self, server: ModelServer) -> int:
-        digest = Digest("sha256:" + hashlib.sha256(server.name.encode()).hexdigest())
-        lineage = ArtifactLineage(CodeRef("1f0c2aa", dirty=False), DataRef(digest, 1000), ModelRef(digest, "sklearn"))
-        return self.operations.register(self.model, Serving(kind="url", url=server.url), lineage, actor="ann").number
+        return self.register_as(Serving(kind="url", url=server.url), server.name)
+
+    def register_as(self, serving: Serving, name: str) -> int:
+        """A version, however it is served; its lineage is made up of its name."""
+        digest = Digest("sha256:" + hashlib.sha256(name.encode()).hexdigest())
+        model = ModelRef(serving.artifact or digest, "sklearn")
+        lineage = ArtifactLineage(CodeRef("1f0c2aa", dirty=False), DataRef(digest, 1000), model)
+        return self.operations.register(self.model, serving, lineage, actor="ann").number
 
     def begin(self, version: int, plan: Plan) -> str:
         return self.operations.start_rollout(self.model, version, plan, actor="ann", salt=SALT)

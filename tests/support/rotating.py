@@ -21,7 +21,7 @@ def rounds(root: str) -> None:
 def started(project: Project) -> BaseProcess:
     """The process; forked from a server that has imported everything, so that it is there at once."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["rotating"])
+    context.set_forkserver_preload(["seatrial.control.offline"])
     process = context.Process(target=rounds, args=(str(project.root),), daemon=True)
     process.start()
     return process

@@ -144,6 +144,7 @@ def environment() -> Environment:
         count=wording.count,
         estimate=wording.estimate,
         interval=wording.interval,
+        other_needs=wording.other_needs,
         n=lambda value: f"{value:,}",
         percent=wording.percent,
         quoted=lambda text: quote(str(text), safe=""),

@@ -146,7 +146,7 @@ async def events(shared: Shared) -> Response:
     return StreamingResponse(shared.pulse.stream(), media_type="text/event-stream", headers=headers)
 
 
-@router.get("/palette.css")
+@router.get("/static/palette.css")
 def palette() -> Response:
     """The colours, which the report has as well."""
     return Response(_palette(), media_type="text/css", headers={"cache-control": "no-cache"})

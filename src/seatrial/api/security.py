@@ -127,7 +127,8 @@ class Guard:
 
     def _refused(self, error: SeatrialError, scope: Scope, headers: Headers) -> Response:
         """As JSON; a browser that is to show a page is sent to the login instead."""
-        wants_page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
+        form = scope["method"] == "POST" and not scope["path"].startswith("/v1/")
+        wants_page = (form or scope["method"] == "GET") and "text/html" in headers.get("accept", "")
         if wants_page and isinstance(error, Unauthenticated):
             return RedirectResponse(f"{LOGIN}?next={quote(scope['path'])}", 303)
         return answer(error)

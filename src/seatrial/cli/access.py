@@ -92,4 +92,4 @@ def _span(text: str | None) -> Duration | None:
     try:
         return None if text is None else Duration.parse(text)
     except ValueError as error:
-        raise UsageError("ST0859", f"--expires: {error}.") from None
+        raise UsageError("ST0859", f"--expires: {error}.", remedy="e.g. --expires 90d") from None

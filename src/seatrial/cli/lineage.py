@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -57,6 +58,8 @@ def document(file: Path | None, flags: Flags, directory: Path, *, same: Sequence
     return {**given, **{name: part for name, part in parts.items() if part}}
 
 
+_FORM = "docs/cli.md shows one; `seatrial model register --help` names the flags that do without."
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HOW = {
     "code": ("the commit it was trained from", "--code-commit, or run this inside the git repository"),
     "data": ("the training data", "--data FILE, or --data-digest and --data-rows"),
@@ -74,6 +77,13 @@ def require(document: dict[str, Any], model: str) -> None:
             f"model {model!r}: the version has no {' and no '.join(f'{part} ({_HOW[part][0]})' for part in missing)}.",
             remedy="\n  ".join(f"{part}: {_HOW[part][1]}" for part in missing),
         )
+    for part in ("data", "model"):
+        digest = document[part].get("digest") if isinstance(document[part], dict) else None
+        if isinstance(digest, str) and not _DIGEST.fullmatch(digest):
+            raise UsageError(
+                "ST0887", f"model {model!r}: the {part}'s digest {digest!r} is not sha256: and 64 hexadecimal digits.",
+                remedy=f"{_HOW[part][1]}; `sha256sum FILE` prints the digits.",
+            )  # fmt: skip
     if isinstance(document["model"], dict) and "framework" not in document["model"]:
         raise UsageError(
             "ST0102", f"model {model!r}: with what the model was made is not said.",
@@ -89,7 +99,7 @@ def put_artifact(project: Project, path: Path, format: str) -> str:
     if path.is_dir():
         return store.put_tree(path)
     if not path.is_file():
-        raise NotFound("ST0872", f"there is no artifact '{path}'.")
+        raise NotFound("ST0872", f"there is no artifact '{path}'.", remedy="Correct --artifact.")
     with tempfile.TemporaryDirectory(prefix="seatrial-") as scratch:
         named = path.name if path.suffix in _SUFFIX[format] else f"model{_SUFFIX[format][0]}"
         shutil.copyfile(path, Path(scratch) / named)
@@ -107,7 +117,7 @@ def texts(given: Sequence[str] | None, option: str) -> dict[str, str]:
     for text in given or ():
         key, sign, value = text.partition("=")
         if not sign or not key:
-            raise UsageError("ST0873", f"{option} {text!r} is not KEY=VALUE.")
+            raise UsageError("ST0873", f"{option} {text!r} is not KEY=VALUE.", remedy=f"e.g. {option} depth=6")
         found[key] = value
     return found
 
@@ -122,7 +132,7 @@ def numbers(given: Sequence[str] | None, option: str) -> dict[str, float]:
     try:
         return {key: float(value) for key, value in texts(given, option).items()}
     except ValueError as error:
-        raise UsageError("ST0873", f"{option}: {error}.") from None
+        raise UsageError("ST0873", f"{option}: {error}.", remedy=f"e.g. {option} auc=0.91") from None
 
 
 def dtypes(features: Sequence[str], named: Mapping[str, str]) -> list[str]:
@@ -183,7 +193,7 @@ def _data(flags: Flags) -> dict[str, Any]:
     digest, rows, name = flags.data_digest, flags.data_rows, None
     if flags.data is not None:
         if not flags.data.is_file():
-            raise NotFound("ST0874", f"there is no data file '{flags.data}'.")
+            raise NotFound("ST0874", f"there is no data file '{flags.data}'.", remedy="Correct --data.")
         digest, name = file_digest(flags.data), flags.data.name
         rows = count_rows(flags.data) if rows is None else rows
     if digest is not None and rows is None:
@@ -214,11 +224,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise NotFound("ST0876", f"there is no lineage file '{path}'.") from None
+        raise NotFound("ST0876", f"there is no lineage file '{path}'.", remedy="Correct --lineage.") from None
     except yaml.YAMLError as error:
-        raise UsageError("ST0877", f"'{path}' is not YAML: {error}.") from None
+        raise UsageError("ST0877", f"'{path}' is not YAML: {error}.", remedy=_FORM) from None
     if not isinstance(content, dict):
-        raise UsageError("ST0877", f"'{path}' is not a map with code, data and model.")
+        raise UsageError("ST0877", f"'{path}' is not a map with code, data and model.", remedy=_FORM)
     return content
 
 

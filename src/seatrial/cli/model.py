@@ -100,7 +100,7 @@ def register(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The training data: digest and rows are computed.")] = None,
     data_digest: Annotated[str | None, typer.Option(help="sha256:... where the data is not here.")] = None,
-    data_rows: Annotated[int | None, typer.Option(min=0)] = None,
+    data_rows: Annotated[int | None, typer.Option(min=0, help="Rows of the data, where it is not here.")] = None,
     data_start: Annotated[str | None, typer.Option(help="First event time in the data (ISO 8601).")] = None,
     data_end: Annotated[str | None, typer.Option(help="End of event time in the data, exclusive.")] = None,
     model_digest: Annotated[str | None, typer.Option(help="sha256:... of what the URL serves.")] = None,
@@ -139,7 +139,10 @@ def register(
 
     project = project_of(context)
     if (artifact is None) == (url is None):
-        raise UsageError("ST0870", f"model '{name}': give either --artifact or --url.")
+        raise UsageError(
+            "ST0870", f"model '{name}': give either --artifact or --url.",
+            remedy="--url URL of a server that you run, or --artifact FILE that seatrial serves.",
+        )  # fmt: skip
     if artifact is not None and format is None:
         raise UsageError("ST0871", f"model '{name}': --artifact needs --format.", remedy="skops, joblib or onnx.")
     if artifact is not None and not features:

@@ -94,7 +94,7 @@ def _size(effect: str | None) -> float | None:
     try:
         return None if effect is None else Margin.parse(effect).value
     except ValueError as error:
-        raise UsageError("ST0874", f"--effect: {error}.") from None
+        raise UsageError("ST0888", f"--effect: {error}.", remedy="e.g. --effect 2%") from None
 
 
 def _validation_document(found: list[dict[str, str]]) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from seatrial.control.wording import STAGE, STATUS, clock, count, percent, span, verdict_line
+from seatrial.control.wording import STAGE, STATUS, clock, count, other_needs, percent, span, verdict_line
 
 Document = Mapping[str, Any]
 
@@ -112,9 +112,8 @@ def _look(r: Document) -> Iterator[str]:
         yield "Signals (shown, not judged)"
         for verdict in r["signals"]:
             yield from _verdict(verdict)
-    for need in r["needs"]:
-        if not any(v["needs"] and v["needs"] in need for v in r["verdicts"]):
-            yield f"  {need}"
+    for need in other_needs(r):
+        yield f"  {need}"
 
 
 def _verdict(v: Document) -> Iterator[str]:

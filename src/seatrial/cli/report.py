@@ -9,6 +9,7 @@ import typer
 
 from seatrial.cli import output
 from seatrial.cli.session import opened, project_of
+from seatrial.errors import UsageError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,7 +19,7 @@ def add_to(app: typer.Typer) -> None:
 def report(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("report.html"),
-    title: Annotated[str, typer.Option(show_default="the project's name")] = "",
+    title: Annotated[str, typer.Option(help="What the report is called.", show_default="the project's name")] = "",
 ) -> None:
     """Write every rollout, its decisions, evidence and pictures into one HTML file."""
     from seatrial.control.report import write_report
@@ -26,5 +27,8 @@ def report(
 
     project = project_of(context)
     with opened(project) as store:
-        path = write_report(store, ArtifactStore(project.artifacts), out, title=title or project.config.project)
+        try:
+            path = write_report(store, ArtifactStore(project.artifacts), out, title=title or project.config.project)
+        except OSError as error:
+            raise UsageError("ST0889", f"'{out}' cannot be written: {error.strerror}.", remedy="--out FILE") from error
     output.text(f"✔ {path}")

@@ -25,7 +25,7 @@ Reason = Annotated[str, typer.Option(help="Why; goes into the audit log.")]
 @app.command("start")
 def start(
     context: typer.Context,
-    model: str,
+    model: Annotated[str, typer.Argument(help="The model.")],
     version: Annotated[int, typer.Argument(help="The candidate.")],
     plan: Annotated[Path, typer.Option(help="The plan's YAML file.")],
     salt: Annotated[str | None, typer.Option(help="Assign units as another rollout did.", show_default="new")] = None,

@@ -87,6 +87,7 @@ def _switch(
 ) -> None:
     """By the control plane if it runs, else straight at the gateway."""
     from seatrial.cli.client import Client, NotRunning
+    from seatrial.control.gateway import gateway_of
     from seatrial.control.views import switched_document
     from seatrial.errors import Unavailable
 
@@ -98,7 +99,8 @@ def _switch(
     except gives_up as error:
         why = error.message
     if document is None:
-        output.note(f"{why} Switching the gateway directly.")
+        gateway = "Switching the gateway directly." if gateway_of(project).pid else "Nor does its gateway run."
+        output.note(f"{why} {gateway}")
         document = switched_document(directly())
     if as_json:
         output.data(document)

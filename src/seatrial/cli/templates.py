@@ -32,6 +32,16 @@ gateway:
 # How long a client waits at most, and how long one version gets before the next one in its chain is asked.
 #timeouts: {{request: 2s, attempt: 500ms}}
 
+# What a model host may take of the memory, e.g. 2GiB (null: all there is).
+#hosts: {{memory: null}}
+
+# The log of requests as they came, bodies and unit ids, lives until it is read; what is kept of it lives longer.
+#capture: {{rotate: 64MiB, rotateEvery: 1h, retention: 90d}}
+
+# Who is told when something happens, for example
+#   - {{name: ops, format: slack, urlEnv: SLACK_URL, kinds: ["rollout.*"], minSeverity: warning}}
+#alerts: []
+
 # Models, rollouts, decisions and the audit log. SQLite here; in production for example
 # postgresql://seatrial@db.internal/seatrial, with the extra seatrial[postgres].
 #store: .seatrial/store.db

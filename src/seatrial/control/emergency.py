@@ -90,7 +90,7 @@ def revive(project: Project, model: str, *, reason: str, actor: str) -> Switched
     with Store.open(project.store_url, patience=PATIENCE) as store:
         latch = next((latch for latch in read_latches(project.kill_latches) if latch.model == model), None)
         if latch is None:
-            raise NotFound("ST0733", f"model '{model}' is not killed.")
+            raise NotFound("ST0733", f"model '{model}' is not killed.", remedy="`seatrial model list` shows who is.")
         now = clock_of(project, store).now()
         with store.begin() as tx:
             record_revival(tx, latch, actor, reason, now)

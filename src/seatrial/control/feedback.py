@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from seatrial.control.catalog import load
+from seatrial.control.emergency import STORE_DOWN
 from seatrial.control.project import Project
 from seatrial.control.views import Document
 from seatrial.engines.receipts import Receipt, receipts
@@ -23,12 +24,18 @@ class KnownModels:
         self._names: frozenset[str] = frozenset()
 
     def require(self, names: Iterable[str], where: str = "outcomes") -> None:
-        """Raises UsageError for a name that no model has: such an outcome would be kept and never looked at."""
+        """Raises UsageError for a name that no model has: such an outcome would be kept and never looked at.
+
+        While the store is away, nothing is refused: an outcome too many does no harm, one that is lost does.
+        """
         asked = {*names}
         if asked <= self._names:
             return
-        with self._store.read() as tx:
-            self._names = frozenset(model.name for model in tx.models.list_models())
+        try:
+            with self._store.read() as tx:
+                self._names = frozenset(model.name for model in tx.models.list_models())
+        except STORE_DOWN:
+            return
         if unknown := sorted(asked - self._names):
             known = ", ".join(sorted(self._names)) or "none"
             raise UsageError("ST0727", f"{where}: there is no model '{unknown[0]}'.", remedy=f"Known: {known}.")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -22,6 +23,7 @@ from seatrial.values import Duration, Size, to_camel
 CONFIG_FILE = "seatrial.yaml"
 STATE_DIR = ".seatrial"
 HOST_FLOOR = 1 << 30
+SCHEMA = "`seatrial config schema` names every setting and its form."
 
 _CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}
 
@@ -158,13 +160,14 @@ class Project:
         path = root / CONFIG_FILE
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-            config = _adapter().validate_python(_overridden(document, os.environ))
         except yaml.YAMLError as error:
-            raise UsageError("ST0802", f"'{path}' is not YAML: {error}.") from None
+            raise UsageError("ST0802", f"'{path}' is not YAML: {error}.", remedy=SCHEMA) from None
+        if not isinstance(document, dict):
+            raise UsageError("ST0802", f"'{path}' is not a map of settings.", remedy=SCHEMA)
+        try:
+            config = _adapter().validate_python(_overridden(document, os.environ))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise UsageError("ST0803", f"'{path}': {where}: {first['msg']}.") from None
+            raise UsageError("ST0803", f"'{path}': {_explained(error.errors()[0])}.", remedy=SCHEMA) from None
         check_targets(config.alerts)
         return cls(root.resolve(), config)
 
@@ -241,6 +244,18 @@ class Project:
             self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
             _write_private(path, secrets.token_hex(32))
         return path.read_text(encoding="utf-8").strip()
+
+
+def _explained(error: Mapping[str, Any]) -> str:
+    """Which setting is wrong, and why; an unknown one gets the nearest name there is."""
+    *above, name = (str(part) for part in error["loc"])
+    where = ".".join((*above, name))
+    if error["type"] != "unexpected_keyword_argument":
+        return f"{where}: {error['msg']}"
+    kind = {"api": ApiAddress, "gateway": Address, "timeouts": Timeouts, "hosts": ModelHosts, "capture": Capture}
+    known = [to_camel(f.name) for f in fields(kind.get(above[0], AlertTarget) if above else Config)]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"{where} is unknown, " + (f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}")
 
 
 def _write_private(path: Path, text: str) -> None:

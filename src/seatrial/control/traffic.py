@@ -146,8 +146,14 @@ class Traffic:
         if starting := self.hosts.starting():
             return f"the host of {', '.join(starting)} is starting"
         if left_out := self.hosts.left_out():
-            return "; ".join(f"{model} v{n} cannot be served: {why}" for (model, n), why in left_out.items())
+            return "; ".join(
+                f"{m} v{n} cannot be served, {self._who_answers(m)}: {why}" for (m, n), why in left_out.items()
+            )
         return "" if self._settled else "the routes are not in force yet"
+
+    def _who_answers(self, model: str) -> str:
+        route = next((route for route in self.envoy.table().models if route.model == model), None)
+        return "nobody answers" if route is None or route.killed else f"v{route.champion.version} answers"
 
     def close(self) -> None:
         """Envoy and the hosts go on: traffic does not depend on this process."""

@@ -55,6 +55,12 @@ def sample(v: Document) -> str:
     return f"n {v['countCandidate']:,} {candidate} / {v['countChampion']:,} champion {what}"
 
 
+def other_needs(judged: Document) -> list[str]:
+    """What is missing beyond what the lines of the verdicts say."""
+    said = [v["needs"] for v in judged["verdicts"] if v["needs"]]
+    return [need for need in judged["needs"] if not any(one in need for one in said)]
+
+
 def amount(v: Document, value: float) -> str:
     """A difference with sign and unit: per cent (relative), points (shares), or the metric's own unit."""
     if v["scale"] == "relative":

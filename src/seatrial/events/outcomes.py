@@ -81,11 +81,14 @@ def read_file(path: Path, *, model: str | None = None) -> list[Outcome]:
     """Outcomes of a ``.csv``, ``.parquet``, ``.ndjson`` or ``.jsonl`` file; a bad row is an error that names it."""
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise UsageError("ST0506", f"outcomes file {path} does not exist.")
+        raise UsageError("ST0506", f"outcomes file {path} does not exist.", remedy="Correct the path.")
     if suffix in (".ndjson", ".jsonl"):
         return parse_ndjson(path.read_bytes(), model=model)
     if suffix not in (".csv", ".parquet"):
-        raise UsageError("ST0507", f"{path.name}: outcomes are read from .csv, .parquet, .ndjson or .jsonl files.")
+        raise UsageError(
+            "ST0507", f"{path.name}: outcomes are read from .csv, .parquet, .ndjson or .jsonl files.",
+            remedy="Columns: model, key, name, value, time.",
+        )  # fmt: skip
     rows = _csv(path) if suffix == ".csv" else _parquet(path)
     try:
         return [Outcome.parse(row, model=model, where=f"{path.name} row {n}") for n, row in enumerate(rows, start=1)]
@@ -248,7 +251,10 @@ def _word(value: object, field: str, where: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or not _is_unicode(value):
-        raise UsageError("ST0503", f"{where}: '{field}' must be text of 1 to {MAX_NAME} characters.")
+        raise UsageError(
+            "ST0503", f"{where}: '{field}' must be text of 1 to {MAX_NAME} characters.",
+            remedy="--model NAME gives the model of all rows." if field == "model" else f"Every outcome has a {field}.",
+        )  # fmt: skip
     return value
 
 

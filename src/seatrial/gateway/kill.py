@@ -80,7 +80,7 @@ def remove_latch(directory: Path, model: str) -> KillLatch:
     """Revive a model; returns the latch that was there. ``NotFound`` if the model was not killed."""
     path = _path(directory, model)
     if not path.exists():
-        raise NotFound("ST0733", f"model {model!r} is not killed.")
+        raise NotFound("ST0733", f"model {model!r} is not killed.", remedy="`seatrial model list` shows who is.")
     latch = _read(path)
     os.unlink(path)
     sync_directory(directory)

@@ -74,7 +74,7 @@ class Contract:
         for name in ("score", "label", "rows"):
             pointer = getattr(self, name)
             if pointer is not None and (problem := pointer_problem(pointer)):
-                raise UsageError("ST0131", f"contract: {name}: {problem}")
+                raise UsageError("ST0131", f"contract: {name}: {problem}", remedy="e.g. /result/score (RFC 6901)")
 
     def _check_names(self) -> None:
         given = [("output", self.output), ("outcomeKey", self.outcome_key), *(("features", f) for f in self.features)]

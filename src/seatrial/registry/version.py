@@ -54,7 +54,10 @@ class Model:
     def __post_init__(self) -> None:
         check_name(self.name)
         if not _HEADER.fullmatch(self.unit_header):
-            raise UsageError("ST0121", f"model {self.name!r}: {self.unit_header!r} is not the name of an HTTP header.")
+            raise UsageError(
+                "ST0121", f"model {self.name!r}: {self.unit_header!r} is not the name of an HTTP header.",
+                remedy="Letters, digits and dashes, e.g. x-unit-id.",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,9 @@ class Serving:
     def _check_url(self) -> None:
         parts = urlsplit(self.url or "")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
-            raise UsageError("ST0122", f"serving: {self.url!r} is not an http or https URL.")
+            raise UsageError(
+                "ST0122", f"serving: {self.url!r} is not an http or https URL.", remedy="e.g. http://127.0.0.1:9000"
+            )
         if self.artifact is not None:
             raise UsageError("ST0123", f"serving: {self.url} and an artifact are both given.", remedy="Choose one.")
 

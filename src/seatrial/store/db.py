@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from seatrial.errors import Conflict, SeatrialError, Unavailable, UsageError
@@ -158,16 +158,23 @@ def _is_passing(error: DBAPIError) -> bool:
 def _url(url_or_path: str | Path) -> URL:
     if isinstance(url_or_path, Path) or "://" not in url_or_path:
         return URL.create("sqlite", database=str(Path(url_or_path).absolute()))
-    url = make_url(url_or_path)
+    try:
+        url = make_url(url_or_path)
+    except ArgumentError:
+        raise _unsupported("this text") from None  # what does not parse may hold a password anywhere
     if url.get_backend_name() in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg")
     if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-        raise UsageError(
-            "ST0612",
-            f"store: {url.render_as_string(hide_password=True)!r} is not supported.",
-            remedy="Use the path of a SQLite file, or postgresql://user@host/database.",
-        )
+        raise _unsupported(repr(url.render_as_string(hide_password=True)))
     return url
+
+
+def _unsupported(what: str) -> UsageError:
+    return UsageError(
+        "ST0612",
+        f"store: {what} is not supported.",
+        remedy="Use the path of a SQLite file, or postgresql://user@host/database.",
+    )
 
 
 def _sqlite(url: URL, patience: timedelta) -> Engine:

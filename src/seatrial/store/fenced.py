@@ -27,6 +27,7 @@ class FencedStore(Store):
         self.name, self.holder, self.ttl = name, holder, ttl
         self._lease: Lease | None = None
         self._renewed = 0.0
+        self._seen: tuple[Lease, float] | None = None
 
     @contextmanager
     def begin(self) -> Iterator[Transaction]:
@@ -54,12 +55,24 @@ class FencedStore(Store):
         now = datetime.now(UTC)
         with super().begin() as tx:
             before = tx.leases.last(self.name)
-            if before is not None and is_dead(before.holder):
+            if before is not None and (is_dead(before.holder) or self._has_stopped(before, now)):
                 tx.leases.release(before)
             self._lease = tx.leases.acquire(self.name, self.holder, self.ttl, now)
             self._renewed = time.monotonic()
             if before is not None and before.holder != self.holder:
                 taken_over(tx, before)
+
+    def _has_stopped(self, lease: Lease, now: datetime) -> bool:
+        """Whether a lease that claims to run for longer than any does was not renewed while we watched it.
+
+        The clock that wrote it was ahead of ours, so the time in it says nothing about when it runs out.
+        """
+        if lease.expires_at <= now + self.ttl:
+            return False
+        watched = time.monotonic()
+        if self._seen is None or self._seen[0] != lease:
+            self._seen = lease, watched
+        return watched - self._seen[1] > self.ttl.total_seconds()
 
     def renew(self) -> None:
         """Prolong the lease when half of it is over, by whichever clock says so first. Raises ``LeaseLost``."""

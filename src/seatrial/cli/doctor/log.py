@@ -30,6 +30,11 @@ class Recent:
         return len({row["unit"] for row in self.rows} - {None})
 
     @property
+    def bare(self) -> float:
+        """The share without a unit."""
+        return sum(row["unit"] is None for row in self.rows) / len(self.rows) if self.rows else 0.0
+
+    @property
     def days(self) -> float:
         """From the first to the last of them."""
         times = [row["time"] for row in self.rows]

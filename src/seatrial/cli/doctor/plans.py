@@ -83,7 +83,7 @@ def _last_stage(case: Case, plan: Plan, model: str) -> list[Sight]:
 
     sights = outlook(case.tx, ArtifactStore(case.project.artifacts), plan, model)
     seen = recent(case, model)
-    if not sights and seen.days > 0:
+    if not sights and seen.days > 0 and seen.bare < 0.5:
         rate = Traffic(0.0, seen.requests / seen.days, seen.units / seen.days, 0.0)
         sights = forecast(plan, {metric.name: rate for metric in plan.guardrails if metric.rare})
     stages = [sight.stage for sight in sights]

@@ -13,6 +13,9 @@ from seatrial.errors import SeatrialError
 if TYPE_CHECKING:
     from seatrial.control.project import Address, Project
 
+PATIENCE_S = 5.0
+"""A program on our port that takes the connection and says nothing is not ours."""
+
 LARGE_LOG_BYTES = 1 << 30
 """The control plane reads the log as it is written and deletes what it has read: this much means that it does not."""
 
@@ -75,7 +78,7 @@ def _control(project: Project) -> str | None:
     """The version of this project's control plane, if it runs (empty from a release that does not say)."""
     from seatrial.cli.client import HEALTH, Client
 
-    client = Client(project)
+    client = Client(project, timeout_s=PATIENCE_S)
     try:
         return str(client.get(HEALTH).get("version", "")) if client.running() else None
     except SeatrialError:

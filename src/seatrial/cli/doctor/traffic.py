@@ -76,14 +76,14 @@ def is_answered(case: Case) -> Iterator[Finding]:
 def has_units(case: Case) -> Iterator[Finding]:
     """The unit header is missing, or what it carries is not a unit."""
     for model in case.tx.models.list_models():
-        rows = recent(case, model.name).rows
+        seen = recent(case, model.name)
+        rows = seen.rows
         named = Counter(row["unit"] for row in rows if row["unit"] is not None)
         if len(rows) < ENOUGH:
             continue
-        bare = 1 - named.total() / len(rows)
-        if bare > 0.5:
+        if seen.bare > 0.5:
             yield error(
-                "unit header", f"{model.name}: {bare:.0%} of the latest {len(rows):,} requests carry no "
+                "unit header", f"{model.name}: {seen.bare:.0%} of the latest {len(rows):,} requests carry no "
                 f"'{model.unit_header}'; they stay on the champion and are no evidence",
                 "Let clients send it with the user, account or device; does a proxy drop it on the way?",
             )  # fmt: skip

@@ -1,0 +1,212 @@
+"""Every command, with what newcomers get wrong: no traceback, a code, and what to do about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from seatrial.cli.app import app
+
+TREE: Any = typer.main.get_command(app)
+REGISTER = ("--code-commit", "1f0c2aa", "--data-rows", "1", "--model-framework", "x")
+DIGEST = "sha256:" + "a" * 64
+
+HERE: list[tuple[str, ...]] = [
+    ("up",),
+    ("logs",),
+    ("logs", "fraud-9"),
+    ("model", "adopt", "fraud", "--url", "http://127.0.0.1:9/"),  # has a champion
+    ("model", "adopt", "new", "--url", "127.0.0.1:9000"),
+    ("model", "adopt", "Fraud Model", "--url", "http://127.0.0.1:9/"),
+    ("model", "adopt", "new", "--url", "http://127.0.0.1:9/", "--unit-header", "x unit"),
+    ("model", "configure", "fraud"),
+    ("model", "configure", "frod", "--wire", "json"),
+    ("model", "configure", "fraud", "--score", "output"),
+    ("model", "register", "fraud"),
+    ("model", "register", "fraud", "--url", "http://127.0.0.1:9/"),
+    ("model", "register", "fraud", "--artifact", "none.skops", "--format", "skops", "--features", "a"),
+    ("model", "register", "fraud", "--artifact", "wrong.py"),
+    ("model", "register", "fraud", "--artifact", "wrong.py", "--format", "skops"),
+    ("model", "register", "fraud", "--artifact", "wrong.py", "--format", "joblib", "--features", "a", *REGISTER,
+     "--data-digest", DIGEST),
+    ("model", "register", "fraud", "--url", "http://127.0.0.1:9/", "--data", "none.csv", *REGISTER),
+    ("model", "register", "fraud", "--url", "http://127.0.0.1:9/", "--data", "wrong.py", "--code-commit", "1"),
+    ("model", "register", "fraud", "--url", "http://127.0.0.1:9/", "--model-file", "none.pkl", *REGISTER),
+    ("model", "register", "fraud", "--url", "http://127.0.0.1:9/", "--model-digest", "abc", "--data-digest", DIGEST,
+     *REGISTER),
+    ("model", "register", "fraud", "--url", "http://127.0.0.1:9/", "--lineage", "none.yaml"),
+    ("model", "register", "fraud", "--url", "http://127.0.0.1:9/", "--lineage", "wrong.py"),
+    ("model", "register", "fraud", "--url", "http://127.0.0.1:9/", "--metric", "auc"),
+    ("model", "register", "fraud", "--url", "http://127.0.0.1:9/", "--metric", "auc=high"),
+    ("model", "show", "frod"),
+    ("model", "show", "fraud", "9"),
+    ("plan", "validate", "none.yaml"),
+    ("plan", "validate", "wrong.py"),
+    ("plan", "validate", "wrong.yaml"),
+    ("plan", "explain", "wrong.yaml"),
+    ("plan", "explain", "plans/quick.yaml", "--model", "frod"),
+    ("plan", "explain", "plans/quick.yaml", "--model", "fraud", "--effect", "2"),
+    ("rollout", "start", "fraud", "2", "--plan", "plans/quick.yaml"),  # nothing runs
+    ("rollout", "start", "fraud", "2", "--plan", "none.yaml"),
+    ("rollout", "list", "--model", "frod"),
+    ("rollout", "get", "frod"),
+    ("rollout", "get", "fraud"),
+    ("rollout", "get", "fraud", "--watch", "--json"),
+    ("rollout", "status", "r-0099"),
+    ("rollout", "explain", "r-0099"),
+    ("rollout", "pause", "fraud"),
+    ("rollout", "resume", "fraud"),
+    ("rollout", "promote", "fraud"),
+    ("rollout", "promote", "fraud", "--full"),
+    ("rollout", "abort", "fraud"),
+    ("rollout", "undo", "fraud"),
+    ("rollback", "fraud"),
+    ("rollback", "frod"),
+    ("kill", "frod", "--reason", "x"),
+    ("kill", "fraud", "--reason", " "),
+    ("revive", "fraud", "--reason", "x"),
+    ("outcomes", "import", "none.csv"),
+    ("outcomes", "import", "wrong.py"),
+    ("outcomes", "import", "wrong.csv", "--model", "fraud"),
+    ("outcomes", "import", "right.csv", "--model", "frod"),
+    ("outcomes", "import", "right.csv"),
+    ("outcomes", "status", "frod"),
+    ("report", "--out", "plans"),
+    ("access", "grant", "ann", "--role", "operator", "--expires", "soon"),
+    ("access", "grant", "a b", "--role", "operator"),
+    ("access", "revoke", "nobody"),
+    ("events", "erase", "frod", "--unit", "u1", "--yes"),
+    ("events", "compact", "frod"),
+    ("alerts", "test", "ops"),
+    ("alerts", "retry", "ops"),
+]  # fmt: skip
+
+USAGE: list[tuple[str, ...]] = [
+    ("nonsense",),
+    ("rollout",),
+    ("rollout", "strat"),
+    ("rollout", "start", "fraud"),
+    ("rollout", "start", "fraud", "two", "--plan", "p"),
+    ("kill", "fraud"),
+    ("kill", "fraud", "--reason", "x", "--mode", "of"),
+    ("access", "grant", "ann", "--role", "king"),
+    ("init", "--api-port", "99999"),
+    ("model", "adopt", "fraud"),
+    ("model", "show", "fraud", "2", "--jsn"),
+]
+
+
+@pytest.fixture
+def place(shop: Path) -> Path:
+    (shop / "wrong.py").write_text("import this\n: not yaml [\n")
+    (shop / "wrong.yaml").write_text("name: p\nsteps: [{setWieght: 10%}]\nmetrics: []\n")
+    (shop / "wrong.csv").write_text("id,result\n1,2\n")
+    (shop / "right.csv").write_text("key,name,value,time\nq1,label,1,2026-03-01T12:00:00Z\n")
+    return shop
+
+
+def told(said: Any) -> None:
+    """A code, and behind it more than what happened."""
+    assert "Traceback" not in said.err
+    assert said.code in (1, 2)
+    assert re.search(r"✖ ST\d{4} ", said.err), said.err
+    *_, last = said.err.rstrip().splitlines()
+    assert last.startswith("  ") or "did you mean" in said.err, f"no remedy: {said.err}"
+
+
+@pytest.mark.parametrize("words", HERE, ids=" ".join)
+def test_a_mistake_is_answered_with_a_remedy(words: tuple[str, ...], place: Path, run: Any, port: int) -> None:
+    if words == ("up",):
+        import socket
+
+        with socket.socket() as other:  # somebody else has the port, and is no seatrial
+            other.bind(("127.0.0.1", port))
+            told(run(*words))
+        return
+    told(run(*words))
+
+
+@pytest.mark.parametrize("words", USAGE, ids=" ".join)
+def test_a_wrong_call_is_answered_with_the_usage(words: tuple[str, ...], place: Path, run: Any) -> None:
+    said = run(*words)
+    assert said.code == 2
+    assert "Traceback" not in said.err
+    assert "Usage" in said.err + said.out
+
+
+@pytest.mark.parametrize(
+    ("text", "told_of"),
+    [
+        ("- a\n", "is not a map of settings"),
+        ("project: [\n", "is not YAML"),
+        ("gateway: {port: 1}\n", "project: "),
+        ("project: shop\ngatway: {port: 1}\n", "gatway is unknown, did you mean 'gateway'?"),
+        ("project: shop\napi: {prot: 1}\n", "api.prot is unknown, did you mean 'port'?"),
+        ("project: shop\ntimeouts: {request: 2}\n", "timeouts.request"),
+        ("project: shop\nstore: mysql://db\n", "is not supported"),
+        ("project: shop\nstore: '://'\n", "store"),
+    ],
+)
+def test_a_wrong_setting_is_named(text: str, told_of: str, place: Path, run: Any) -> None:
+    (place / "seatrial.yaml").write_text(text)
+    told(said := run("model", "list"))
+    assert told_of in said.err
+
+
+def test_without_a_project_every_command_says_how_to_make_one(
+    tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in HERE:
+        if words[0] in ("plan",) or words[:2] in (("rollout", "start"), ("outcomes", "import")):
+            continue  # they read their file first
+        said = run(*words)
+        if "ST0801" in said.err:
+            assert "`seatrial init` makes a project here." in said.err, words
+        else:
+            told(said)
+
+
+def test_every_command_is_in_the_walk() -> None:
+    walked = {words[: len(path)] for words in [*HERE, *USAGE] for path in LEAVES if words[: len(path)] == path}
+    harmless = {("init",), ("down",), ("doctor",), ("demo",), ("config", "show"), ("config", "schema"),
+                ("plan", "schema"), ("model", "list"), ("audit", "log"), ("audit", "verify"), ("access", "list"),
+                ("events", "list"), ("alerts", "list")}  # fmt: skip
+    assert sorted(set(LEAVES) - walked - harmless) == []
+
+
+def test_every_parameter_has_a_help_text() -> None:
+    without = [
+        f"{' '.join(path)} {parameter.name}"
+        for path in LEAVES
+        for parameter in _command(path).params
+        if not getattr(parameter, "help", None)
+    ]
+    assert without == []
+
+
+def test_switches_are_shown_without_a_type(run: Any) -> None:
+    for path in LEAVES:
+        assert "<bool>" not in run(*path, "--help").out, path
+
+
+def _leaves(command: Any = TREE, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _leaves(below, (*path, name))
+    if not hasattr(command, "commands"):
+        yield path
+
+
+def _command(path: tuple[str, ...]) -> Any:
+    command = TREE
+    for name in path:
+        command = command.commands[name]
+    return command
+
+
+LEAVES = [*_leaves()]
