@@ -121,8 +121,8 @@ def test_reading_is_as_free_as_the_configuration_says(api: Any) -> None:
 
 def test_only_loopback_is_answered(api: Any) -> None:
     strange = ("evil.example", "evil.example:8700", "127.0.0.1.evil.example", "", "[oops", "8.8.8.8",
-               "[::ffff:8.8.8.8]", "127.0.0.1:8700@evil.example", "evil.example@127.0.0.1", "127.0.0.1/evil", "127.0.0.1:port",
-               "localhost.", "127.1", "2130706433", "0x7f.1", "0.0.0.0", "[::]")  # fmt: skip
+               "[::ffff:8.8.8.8]", "127.0.0.1:8700@evil.example", "evil.example@127.0.0.1", "127.0.0.1/evil",
+               "127.0.0.1:port", "localhost.", "127.1", "2130706433", "0x7f.1", "0.0.0.0", "[::]")  # fmt: skip
     for host in strange:
         answer = api.get("/v1/models", headers={"host": host})
         assert (answer.status_code, answer.json()["code"]) == (403, "ST0843"), host

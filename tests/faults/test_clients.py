@@ -74,7 +74,7 @@ class House:
     """The running system, and what clients do to it."""
 
     def __init__(self, root: Path) -> None:
-        self.live = Live(root, clock="wall", request="1s", attempt="500ms")
+        self.live = Live(root, clock="wall", request="8s", attempt="4s")
         self.champion, self.canary = Rogue("champion", 0.25), Rogue("canary", 0.75)
         for server in (self.champion, self.canary):
             server.start()

@@ -26,23 +26,23 @@ STEPS = [
     {"shadow": {"share": "100%"}},
     {"pause": {"duration": "1d"}},
     {"analysis": {"minPairs": 300, "tolerance": "1x"}},
-    {"setWeight": "25%"},
-    {"pause": {"duration": "36h"}},
+    {"setWeight": "50%"},
+    {"pause": {"duration": "1d"}},
     {"setWeight": "100%"},
 ]
-"""The demo's plan, shorter: shadow for a day, a quarter of the aircraft for a day and a half, everyone."""
+"""The demo's plan, shorter: shadow for a day, half of the aircraft for a day, everyone."""
 
 Told = list[tuple[str, list[tuple[str, str, str]]]]
 
 
 def short(directory: Path) -> tuple[Path, Path]:
-    """Two releases in ten days of August: one that is fine, one whose feature service speaks hours."""
+    """Two releases in a week of August: one that is fine, one whose feature service speaks hours."""
     config: dict[str, Any] = yaml.safe_load((SHIPPED / "demo.yaml").read_text())
     plan: dict[str, Any] = yaml.safe_load((SHIPPED / "plan.yaml").read_text())
-    config |= {"begin": "2013-08-01", "end": "2013-08-11", "releases": config["releases"][:2]}
+    config |= {"begin": "2013-08-06", "end": "2013-08-13", "releases": config["releases"][:2]}
     plan |= {"steps": STEPS, "deadline": "10d"}
     plan["metrics"] = [metric for metric in plan["metrics"] if metric["kind"] != "latency"]  # that is real time
-    plan["metrics"][0] |= {"margin": "10%", "horizon": "12h"}
+    plan["metrics"][0] |= {"margin": "20%", "horizon": "12h"}
     files = directory / "demo.yaml", directory / "plan.yaml"
     for file, document in zip(files, (config, plan), strict=True):
         file.write_text(yaml.safe_dump(document))

@@ -126,7 +126,7 @@ def damaged_latch(live: Live) -> None:
 
 
 @pytest.mark.parametrize(
-    "how", ["killed", pytest.param("damaged", marks=pytest.mark.slow), pytest.param("store gone", marks=pytest.mark.slow)]
+    "how", ["killed", *(pytest.param(how, marks=pytest.mark.slow) for how in ("damaged", "store gone"))]
 )
 def test_nobody_is_served_by_a_model_that_was_killed_meanwhile(make: Any, how: str) -> None:
     live = make()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -182,3 +184,25 @@ def run_together(*actions: Callable[[], None]) -> None:
         thread.join()
     if failures:
         raise failures[0]
+
+
+STOP_WHILE_WRITING = """
+import os, signal, sys
+from seatrial.store.db import Store
+with Store.open(sys.argv[1]) as store, store.begin():
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_is_stopped_while_it_writes_holds_up_the_others_for_seconds(
+    postgresql: Callable[[], str], now: datetime
+) -> None:
+    url = postgresql()
+    with Store.open(url, patience=timedelta(seconds=30)) as store:
+        stopped = subprocess.Popen([sys.executable, "-c", STOP_WHILE_WRITING, url], stderr=subprocess.DEVNULL)
+        os.waitid(os.P_PID, stopped.pid, os.WSTOPPED | os.WNOWAIT)
+        with store.begin() as tx:
+            tx.settings.put("key", 1, now)
+        stopped.send_signal(signal.SIGCONT)
+        assert stopped.wait(30) == 1, "its own transaction is over"

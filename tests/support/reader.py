@@ -1,4 +1,4 @@
-"""A reader of the book: a shell in an empty directory that types a page's blocks, and saves its files."""
+"""A reader of the quickstart: a shell in an empty directory that types its blocks and saves its files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from seatrial import processes
+
+PAGE = Path(__file__).parents[2] / "docs" / "quickstart.md"
+STORY = ("What you have", "Put it behind the gateway", "A better version", "A worse version", "Look at it")
+SERVERS = ("An MLflow model", "An Open Inference Protocol server")
 
 _DONE = "-- the block is done --"
 _LEFT = "-- the shell has ended --"
@@ -30,11 +36,11 @@ class Step:
     file: str = ""
 
 
-def steps(page: Path, *headings: str) -> list[Step]:
-    """What a page tells to type and to save, between the given headings and the next ones of their level."""
-    text = page.read_text(encoding="utf-8")
+def steps(*headings: str) -> list[Step]:
+    """What the page tells to type and to save, between the given headings and the next ones of their level."""
+    text = PAGE.read_text(encoding="utf-8")
     parts = [part for part in re.split(r"^## ", text, flags=re.MULTILINE) if part.partition("\n")[0] in headings]
-    assert len(parts) == len(headings), f"{page} has not all of {headings}"
+    assert len(parts) == len(headings), f"{PAGE} has not all of {headings}"
     return [step for part in parts for step in _steps(part)]
 
 
@@ -44,6 +50,24 @@ def _steps(part: str) -> Iterator[Step]:
         named = re.search(r"\bas\s+`([^`]+)`", part[before : found.start()])
         before = found.end()
         yield Step(found[1], found[2], named[1] if named else "")
+
+
+Read = Callable[..., "Reader"]
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Iterator[Read]:
+    """``reader(9001, path=...)``: somebody in an empty directory; what was started there is stopped in the end."""
+    made: list[Reader] = []
+
+    def sit_down(*ports: int, path: str = "") -> Reader:
+        (home := tmp_path / "shop").mkdir()
+        made.append(Reader(home, (8700, 8710, *ports), path=path))
+        return made[-1]
+
+    yield sit_down
+    for someone in made:
+        someone.leave()
 
 
 class Reader:
@@ -67,6 +91,10 @@ class Reader:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         self.type(f"trap \"printf '\\n%s\\n' '{_LEFT}'\" EXIT")  # servers that go on keep its output open
+
+    def go_through(self, told: Sequence[Step]) -> dict[str, str]:
+        """What was said, by the block that made it say so."""
+        return {step.text: self.follow(step) for step in told}
 
     def follow(self, step: Step) -> str:
         """Save the file or type the block, and give what was said; AssertionError with all of it if a command fails."""
@@ -93,7 +121,10 @@ class Reader:
             return text
 
     def leave(self) -> None:
-        """End the shell and everything that was started in it."""
+        """Stop the project, and end the shell with everything that was started in it."""
+        if (self.home / "seatrial.yaml").exists():
+            command = [sys.executable, "-m", "seatrial.cli", "--project", str(self.home), "down"]
+            subprocess.run(command, check=True, capture_output=True, timeout=60)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._shell.pid, signal.SIGKILL)
         self._shell.wait()
@@ -123,3 +154,8 @@ class Reader:
                     return
             assert time.monotonic() < deadline, f"nothing listens on {port}:\n{''.join(self.said)}"
             time.sleep(0.1)
+
+
+def answer_to(said: dict[str, str], words: str) -> str:
+    """What was said to the blocks that hold these words."""
+    return "".join(text for block, text in said.items() if words in block)

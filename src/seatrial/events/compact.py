@@ -123,7 +123,7 @@ def _batch(parts: list[Shelved]) -> list[Shelved]:
 
 def _read(path: Path) -> tuple[pa.Table, Notes]:
     with pq.ParquetFile(path) as file:
-        return file.read(), Notes.of(file.schema_arrow.metadata)
+        return file.read(use_threads=False), Notes.of(file.schema_arrow.metadata)
 
 
 def _joined(mine: set[Extent], parts: Iterable[Shelved]) -> Iterator[Extent]:

@@ -179,6 +179,8 @@ def read_parts(parts: Iterable[Part], schema: pa.Schema) -> pa.Table:
 
 def fit(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """The columns of ``schema``, in its order and types; those the table lacks are null."""
+    if table.schema.equals(schema):
+        return table
     known = set(table.column_names)
     columns = [
         table.column(field.name).cast(field.type) if field.name in known else pa.nulls(len(table), field.type)

@@ -34,6 +34,7 @@ _LIVELINESS: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }  # a server whose machine is gone is missed within ten seconds
+_IDLE_MS: Final = 10_000
 _PASSING: Final = frozenset({
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT,
     sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
@@ -201,7 +202,9 @@ def _sqlite(url: URL, patience: timedelta) -> Engine:
 
 def _postgresql(url: URL, patience: timedelta) -> Engine:
     milliseconds = int(patience.total_seconds() * 1000)
-    options = {"options": f"-c lock_timeout={milliseconds} -c timezone=UTC", **_LIVELINESS}
+    # A process that is stopped in the middle of a transaction must not keep the writer's lock from all others for ever.
+    server = {"lock_timeout": milliseconds, "idle_in_transaction_session_timeout": _IDLE_MS, "timezone": "UTC"}
+    options = {"options": " ".join(f"-c {name}={value}" for name, value in server.items()), **_LIVELINESS}
     try:
         # A connection is asked before it is used: those from before a restart of the server are made anew.
         given = {name: value for name, value in options.items() if name == "options" or name not in url.query}

@@ -11,7 +11,7 @@ from seatrial.cli.doctor.finding import Case, Finding, error, fine, warning
 if TYPE_CHECKING:
     from seatrial.registry.version import ModelVersion
 
-PROBE_S = 2.0
+PROBE_S = 5.0
 HEALTH = ("/v2/health/ready", "/ping", "/health")
 """Where the usual servers say how they are: Open Inference Protocol, MLflow and SageMaker, most others."""
 

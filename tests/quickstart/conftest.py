@@ -1,0 +1,3 @@
+"""A reader of the quickstart."""
+
+from reader import reader as reader
