@@ -103,6 +103,7 @@ def test_a_project_from_init_to_down(seatrial: Seatrial, upstream: str, tmp_path
         "--data-rows", 10, "--model-digest", DIGEST, "--model-framework", "sklearn",
     )  # fmt: skip
     assert ask(url) == (200, "1")
+    assert "✖" not in seatrial("doctor").stdout
     seatrial("rollout", "start", "fraud", 2, "--plan", "plans/standard.yaml")
     shown = document(seatrial("rollout", "get", "fraud", "--json"))
     assert (shown["mirrored"], shown["setWeight"], shown["actualWeight"]) == (100.0, 0.0, 0.0)
@@ -110,6 +111,7 @@ def test_a_project_from_init_to_down(seatrial: Seatrial, upstream: str, tmp_path
     assert ask(url) == (200, "2")
 
     os.kill(int((tmp_path / ".seatrial" / "run" / "control.pid").read_text().split()[0]), signal.SIGKILL)
+    assert "traffic flows, but the control plane does not run" in seatrial("doctor", code=1).stdout
     rolled_back = seatrial("rollback", "fraud", "--reason", "worse")
     assert "is not running. Switching the gateway directly." in rolled_back.stderr
     assert "Envoy now sends v1 100.00%" in rolled_back.stdout

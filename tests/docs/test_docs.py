@@ -232,6 +232,14 @@ def test_columns_of_events_are_listed() -> None:
     assert [name for name in event_schema(["NAME"]).names if name not in listed] == []
 
 
+def test_every_line_of_the_doctor_is_explained() -> None:
+    listed = set(first_cells("docs/operations.md", "## What doctor finds"))
+    sources = "".join(path.read_text() for path in (ROOT / "src/seatrial/cli/doctor").glob("*.py"))
+    written = set(re.findall(r'\b(?:fine|warning|error)\(\s*"([a-z ]+)"', sources))
+    assert written <= listed
+    assert listed - written == {"champion", "standby", "api port", "gateway port"}, "these are named by what they are of"
+
+
 # ── links ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

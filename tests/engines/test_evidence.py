@@ -362,7 +362,7 @@ def compact(root: Path, until: int, apart: list[int], rng: random.Random) -> int
     for kind, moment in (("events", "time"), ("outcomes", "received_at")):
         shelf = Shelf(model_directory(root / kind, "m"), moment)
         sweep(shelf)
-        while batch := plan_merge(shelf.parts, from_micros(until), apart, many=2):
+        while batch := plan_merge(shelf.parts, from_micros(until), apart, eager=True):
             merged = merge(shelf, moment, batch)
             merged.publish()
             merges += 1

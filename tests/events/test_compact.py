@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow.parquet as pq
 import pytest
 
+from seatrial.events import compact as compact_module
 from seatrial.events.compact import merge, plan, sweep
 from seatrial.events.parts import Extent, list_parts, model_directory, read_parts, write_part
 from seatrial.events.schema import event_schema, to_micros, to_table
@@ -56,7 +57,8 @@ def compact(shelf, until, **given):
         merges += 1
 
 
-def test_hours_first_then_the_day(directory, shelf):
+def test_hours_first_then_the_day(directory, shelf, monkeypatch):
+    monkeypatch.setattr(compact_module, "FEW", 2)
     for n in range(48):
         put(directory, n, DAY + n * HOUR / 2, rows=3)
     wanted = ids(directory)
@@ -75,30 +77,36 @@ def test_hours_first_then_the_day(directory, shelf):
     assert compact(shelf, DAY + 100 * HOUR) == 0, "one part a day is the end"
 
 
-def test_an_hour_that_is_not_over_is_merged_when_it_has_many_parts(directory, shelf):
-    for n in range(9):
+def test_what_is_not_over_is_merged_when_it_has_many_parts(directory, shelf, monkeypatch):
+    monkeypatch.setattr(compact_module, "FEW", 5)
+    monkeypatch.setattr(compact_module, "MANY", 10)
+    for n in range(4):
         put(directory, n, DAY + timedelta(seconds=n))
-    assert compact(shelf, DAY, many=10) == 0
-    put(directory, 9, DAY + timedelta(seconds=9))
-    assert compact(shelf, DAY, many=10) == 1
-    assert len(list_parts(directory)) == 1
+    assert compact(shelf, DAY + HOUR) == 0
+    put(directory, 4, DAY + timedelta(seconds=4))
+    assert (compact(shelf, DAY), compact(shelf, DAY + HOUR)) == (0, 1), "an hour that is over"
+    for n in range(5, 14):
+        put(directory, n, DAY + HOUR + timedelta(seconds=n))
+    assert compact(shelf, DAY + HOUR) == 0
+    put(directory, 14, DAY + HOUR)
+    assert compact(shelf, DAY + HOUR) == 1, "one that is not"
+    assert compact(shelf, DAY + HOUR, eager=True) == 0
+    assert len(list_parts(directory)) == 2
 
 
 def test_parts_on_different_sides_of_a_look_are_not_merged(directory, shelf):
     for n in range(6):
         put(directory, n, DAY + timedelta(minutes=n))
     look = to_micros(DAY + timedelta(minutes=2))
-    assert compact(shelf, DAY + HOUR, apart=[look]) == 2
+    assert compact(shelf, DAY + HOUR, apart=[look], eager=True) == 2
     shelf.refresh()
     assert [(part.rows, part.earliest <= look) for part in shelf.parts] == [(3, True), (3, False)]
-    assert compact(shelf, DAY + 2 * HOUR) == 1, "without the look between them they are"
+    assert compact(shelf, DAY + 2 * HOUR, eager=True) == 1, "without the look between them they are"
 
 
 def test_full_parts_stay_as_they_are(directory, shelf, monkeypatch):
-    from seatrial.events import compact as module
-
-    monkeypatch.setattr(module, "ROWS_AT_ONCE", 20)
-    monkeypatch.setattr(module, "FULL", 10)
+    monkeypatch.setattr(compact_module, "ROWS_AT_ONCE", 20)
+    monkeypatch.setattr(compact_module, "FULL", 10)
     for n in range(10):
         put(directory, n, DAY, rows=6)
     put(directory, 10, DAY, rows=10)

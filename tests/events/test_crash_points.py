@@ -109,7 +109,7 @@ class Run:
         for model in models_in(self.events):
             shelf = Shelf(model_directory(self.events, model), "time")
             sweep(shelf)
-            if batch := plan(shelf.parts, NOW, many=2):
+            if batch := plan(shelf.parts, NOW, eager=True):
                 merged = merge(shelf, "time", batch)
                 merged.publish()
                 merged.discard_sources()

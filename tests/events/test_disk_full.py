@@ -110,7 +110,7 @@ def test_a_merge_that_does_not_fit_changes_nothing(tmp_path):
     shelf = Shelf(directory, "time")
     shelf.refresh()
     with room(1000), pytest.raises(OSError, match="large"):
-        merge(shelf, "time", plan(shelf.parts, NOW, many=2))
+        merge(shelf, "time", plan(shelf.parts, NOW, eager=True))
     assert sorted(os.listdir(directory)) == before
-    merge(shelf, "time", plan(shelf.parts, NOW, many=2)).publish()
+    merge(shelf, "time", plan(shelf.parts, NOW, eager=True)).publish()
     assert read_parts(list_parts(directory), SCHEMA).num_rows == 300

@@ -253,7 +253,8 @@ def test_a_directory_that_cannot_be_written_is_said(disk: Path) -> None:
             done = command(rig, *line)
             assert done.returncode == 1, done.stderr
             assert "ST0832" in done.stderr
-            assert "Read-only file system. Mount it writable" in done.stderr
+            assert "Read-only file system." in done.stderr
+            assert "Mount it writable, or move the project." in done.stderr
             assert "Traceback" not in done.stderr
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
         rig.up()

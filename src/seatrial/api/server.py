@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -182,5 +182,6 @@ def _stop_control(pid_file: Path, grace_s: float) -> bool:
     except (FileNotFoundError, ValueError):
         return False
     stopped = processes.stop(int(pid), since, grace_s=grace_s)
-    pid_file.unlink(missing_ok=True)
+    with suppress(OSError):
+        pid_file.unlink()
     return stopped

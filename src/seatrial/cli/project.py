@@ -61,9 +61,11 @@ def up(
 def down(context: typer.Context) -> None:
     """Stop the control plane, the gateway and the model hosts of this project: no traffic flows any more."""
     from seatrial.api.server import shutdown
+    from seatrial.control.disk import disk_told
 
     project = project_of(context)
-    stopped = shutdown(project)
+    with disk_told(project):
+        stopped = shutdown(project)
     nothing = f"nothing of project '{project.config.project}' was running"
     output.text("\n".join(f"✔ stopped {name}" for name in stopped) or nothing)
 

@@ -24,7 +24,7 @@ from seatrial.control.render import active_release
 from seatrial.engines.expressions import EARLY
 from seatrial.errors import UsageError
 from seatrial.events.capture import unit_hash
-from seatrial.events.compact import MANY, Merged, merge, plan, sweep
+from seatrial.events.compact import Merged, merge, plan, sweep
 from seatrial.events.erase import Traces, replace, traces, without
 from seatrial.events.parts import Part, list_parts, model_directory, models_in
 from seatrial.events.retention import cutoff, expired
@@ -142,7 +142,7 @@ class Housekeeping:
             with self._lock:
                 self._drain()
             for place in self._places(model):
-                while (merged := self._merge_next(place, many=2)) is not None:
+                while (merged := self._merge_next(place, eager=True)) is not None:
                     done.append(merged)
         return Compacted(len(done), sum(len(m.sources) for m in done), sum(m.rows for m in done))
 
@@ -168,14 +168,14 @@ class Housekeeping:
 
     # ── compaction ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _merge_next(self, place: _Place, *, many: int = MANY) -> Merged | None:
+    def _merge_next(self, place: _Place, *, eager: bool = False) -> Merged | None:
         """The next merge of a place: planned and put in force under the lock, made without it."""
         place.shelf.refresh()
         with self._lock:
             if not self._collector.sure:  # what is not committed will be written again, perhaps with another end
                 return None
             sweep(place.shelf)
-            batch = plan(place.shelf.parts, self._watermark(), self._looked(place.model), many=many)
+            batch = plan(place.shelf.parts, self._watermark(), self._looked(place.model), eager=eager)
         if not batch:
             return None
         merged = merge(place.shelf, place.moment, batch)

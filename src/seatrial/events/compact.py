@@ -31,8 +31,8 @@ ROWS_AT_ONCE = 500_000
 FULL = ROWS_AT_ONCE // 2
 """Rows of a part that is merged no more. Any two smaller ones fit into one merge."""
 
-MANY = 256
-"""Parts of an hour that is not over are merged when there are as many as this; of one that is over, any two."""
+FEW, MANY = 8, 256
+"""How many parts it takes for a merge: of an hour that is over, of one that is not. Of a day that is over, any two."""
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -59,20 +59,22 @@ class Merged:
             source.part.path.unlink(missing_ok=True)
 
 
-def plan(parts: Iterable[Shelved], until: datetime, apart: Sequence[int] = (), *, many: int = MANY) -> list[Shelved]:
+def plan(parts: Iterable[Shelved], until: datetime, apart: Sequence[int] = (), *, eager: bool = False) -> list[Shelved]:
     """The parts to merge next; empty when there is nothing to do.
 
     ``until``: the time up to which everything is captured. A day that is over by then becomes one part; before that
     each of its hours does. ``apart``: ascending times (microseconds); parts that begin on different sides of one are
     not merged. They are how far looks have read: who has read some of the parts need not read them again with others.
+    ``eager``: any two parts of an hour are worth it, too.
     """
     groups: dict[tuple[datetime, datetime, int], list[Shelved]] = defaultdict(list)
     for part in parts:
         if part.rows < FULL:
             groups[(*_period(part, until), bisect_left(apart, part.earliest))].append(part)
-    for (_, end, _), found in sorted(groups.items(), key=lambda item: item[0]):
+    for (begin, end, _), found in sorted(groups.items(), key=lambda item: item[0]):
         batch = _batch(found)
-        if len(batch) >= (2 if end <= until else many):
+        worth = 2 if eager or end - begin == DAY else FEW if end <= until else MANY
+        if len(batch) >= worth:
             return batch
     return []
 
