@@ -175,6 +175,7 @@ def test_what_is_too_old_goes_but_not_what_a_rollout_needs(live: Any) -> None:
     live.operations.by_hand(live.rollout, "abort", reason="enough", actor="ann")
     live.send(live.people(1, 10), late)
     live.operations.advance(late + live.hour_long)
+    live.wait_for(lambda: keeper.compact() and len(live.events()) == rows + 10)
     while keeper.step():
         pass
     left = live.events().to_pylist()

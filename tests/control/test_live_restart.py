@@ -171,6 +171,24 @@ def test_an_envoy_that_dies_is_started_again_and_nothing_is_counted_as_lost(make
     assert live.captured(rollout)[1, "champion"] == 80
 
 
+def test_an_envoy_that_is_killed_takes_unwritten_lines_with_it_and_the_replay_goes_on(make: Any) -> None:
+    live = make()
+    live.adopt(live.server("champion"))
+    rollout = live.begin(live.register(live.server("candidate")), PLAN)
+    sent = live.send(live.people(0, 40))
+    live.wait_for(lambda: sum(live.counted(rollout).values()) >= 80)
+    live.controller._drain()  # Envoy is asked for its counters
+    os.kill(live.pids()["envoy"], signal.SIGKILL)
+    live.wait_for(lambda: live.controller.envoy.pid is None)
+    live.controller.tick()
+    more = live.hour(0, live.people(1, 40))
+    live.hour(1, live.people(2, 40))
+    there = live.captured(rollout)[1, "champion"]
+    assert len(more) + 40 <= there <= len(sent) + len(more) + 40
+    found = live.controller.collector.captured(rollout)[1, "champion"]
+    assert (found.logged, found.counted, found.lost) == (there, 120, 120 - there)
+
+
 def test_a_host_that_dies_is_started_again_on_its_port(make: Any) -> None:
     live = make()
     live.adopt(live.server("champion"))
@@ -179,7 +197,7 @@ def test_a_host_that_dies_is_started_again_on_its_port(make: Any) -> None:
     assert live.wait_for(lambda: live.controller.missing() == "the host of fraud v1 is not running")
     live.controller.tick()
     assert live.wait_for(lambda: live.send(["someone"])[0].answer.ok)
-    assert live.controller.missing() == ""
+    live.wait_for(lambda: not live.controller.tick() and live.controller.missing() == "")
     after = live.pids()
     assert after["envoy"] == before["envoy"]
     assert after["fraud-1"] != before["fraud-1"]

@@ -94,7 +94,7 @@ def exactly_once(live: Any, sent: list[Any]) -> None:
 
 def test_no_line_is_lost_torn_or_doubled_over_many_rotations(live: Any) -> None:
     with busy(live):
-        sent = live.send(live.people(0, 2000))
+        sent = live.send(live.people(0, 800))
     exactly_once(live, sent)
     assert min(files(live, "live"), files(live, "shadow")) > 10
     logs = [live.project.gateway / "log" / f"{name}.jsonl" for name in ("live", "shadow")]

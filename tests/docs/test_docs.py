@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -71,6 +72,7 @@ def commands(block: Block) -> Iterator[list[str]]:
     """Arguments of each ``seatrial`` command line of a shell block."""
     for line in block.text.replace("\\\n", " ").splitlines():
         words = shlex.split(line.removeprefix("$ "), comments=True)
+        words = [*takewhile(lambda word: word not in ("||", "&&", "|", "&", ";"), words)]
         if words and Path(words[0]).name == "seatrial":
             yield words[1:]
 
@@ -237,7 +239,7 @@ def test_every_line_of_the_doctor_is_explained() -> None:
     sources = "".join(path.read_text() for path in (ROOT / "src/seatrial/cli/doctor").glob("*.py"))
     written = set(re.findall(r'\b(?:fine|warning|error)\(\s*"([a-z ]+)"', sources))
     assert written <= listed
-    assert listed - written == {"champion", "standby", "api port", "gateway port"}, "these are named by what they are of"
+    assert listed - written == {"champion", "standby", "api port", "gateway port"}, "named by what they are of"
 
 
 # ── links ──────────────────────────────────────────────────────────────────────────────────────────────────────────

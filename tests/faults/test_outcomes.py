@@ -199,6 +199,7 @@ def test_an_answer_that_is_lost_is_asked_for_again(house: House) -> None:
     house.live.wait_for(lambda: house.count("lost-") == (9, 3))
 
 
+@pytest.mark.slow
 def test_many_writers_and_large_batches(house: House) -> None:
     def report(me: int) -> None:
         for n in range(5):

@@ -43,6 +43,9 @@ UNITS = (240, 110, 110, 110, 100, 100)
 SICK = 3
 """The hour in which the candidate answers with errors."""
 
+FLUSHED_S = 0.4
+"""By then Envoy has written what it answered: lines that it takes with it are missing evidence, and judged as such."""
+
 EVERYTHING = ("control", "envoy", "fraud-1", "fraud-2")
 Decisions = list[tuple[datetime, str, int, str]]
 Fault = Callable[[Rig, random.Random], None]
@@ -95,7 +98,7 @@ def killed(*names: str) -> Fault:
     """These are killed at a moment of the next half second; a supervisor starts the control plane again."""
 
     def fault(rig: Rig, chance: random.Random) -> None:
-        time.sleep(chance.uniform(0.0, 0.5))
+        time.sleep(chance.uniform(0.0, 0.5) + (FLUSHED_S if "envoy" in names else 0.0))
         rig.strike(*names)
         if "control" in names:
             rig.up(wait=False)

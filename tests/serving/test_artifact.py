@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import threading
 from collections.abc import Callable
@@ -73,6 +74,7 @@ def document(reply: Reply) -> Any:
     [
         post("/invocations", {"dataframe_split": {"columns": ["country", "amount"], "data": [["DE", 0.25]]}}),
         post("/invocations", {"dataframe_records": [ROW]}),
+        post("/invocations", gzip.compress(json.dumps({"dataframe_records": [ROW]}).encode())),
         post("/invocations", {"instances": [ROW]}),
         post("/invocations", {"instances": [[0.25, "DE"]]}),
         post("/invocations", {"inputs": {"amount": [0.25], "country": ["DE"]}}),

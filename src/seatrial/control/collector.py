@@ -242,7 +242,8 @@ class Collector:
     def _missing(self, counted: Mapping[Key, int] | None, rollouts: Mapping[str, str]) -> dict[Key, int] | str:
         if counted is None:
             return "Envoy does not say how many"
-        return {k: n - self._logged[k] for k, n in counted.items() if k[0] in rollouts and self._logged[k] < n}
+        there = {key: self._logged[key] + self._lost.get(key, 0) for key in counted}  # nobody waits for what is lost
+        return {key: n - there[key] for key, n in counted.items() if key[0] in rollouts and there[key] < n}
 
     def _read_counters(self) -> Mapping[Key, int] | None:
         """Envoy's counters since the rollouts began; None where it does not say, or is not the one we count with."""

@@ -25,7 +25,8 @@ from seatrial.engines.expressions import EARLY
 from seatrial.errors import UsageError
 from seatrial.events.capture import unit_hash
 from seatrial.events.compact import Merged, merge, plan, sweep
-from seatrial.events.erase import Traces, replace, traces, without
+from seatrial.events.erase import Traces, rewrite, traces, without
+from seatrial.events.files import publish
 from seatrial.events.parts import Part, list_parts, model_directory, models_in
 from seatrial.events.retention import cutoff, expired
 from seatrial.events.schema import from_micros, to_micros
@@ -164,6 +165,8 @@ class Housekeeping:
                 "unit": name, "predictions": erased.predictions, "outcomes": erased.outcomes, "parts": erased.parts,
             })  # fmt: skip
             self._forget(model)
+            for place in self._places(model):
+                del self._shelves[place.shelf.directory]  # they know the parts as they were
         return erased
 
     # ── compaction ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,10 +185,11 @@ class Housekeeping:
         with self._lock:
             try:
                 self._store.require()
+                looked = self._looked(place.model)
             except BaseException:
                 merged.withdraw()
                 raise
-            if len({bisect_left(self._looked(place.model), part.earliest) for part in batch}) > 1:
+            if len({bisect_left(looked, part.earliest) for part in batch}) > 1:
                 merged.withdraw()  # a look has read some of them meanwhile
                 return None
             merged.publish()
@@ -237,9 +241,10 @@ class Housekeeping:
         if left is None:
             return 0
         table, gone = left
+        temporary = rewrite(part, table)
         with self._lock:
             self._store.require()
-            replace(part, table)
+            publish(temporary, part.path)
         return gone
 
     # ── what there is ──────────────────────────────────────────────────────────────────────────────────────────────

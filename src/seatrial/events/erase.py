@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from seatrial.events.files import replacing
+from seatrial.events.files import unfinished
 from seatrial.events.parts import Notes, Part, write_rows
 
 _IDENTITY = ["unit", "request_id", "outcome_key"]
@@ -70,10 +70,11 @@ def without(part: Part, found: Traces) -> tuple[pa.Table, int] | None:
     return table.filter(pc.invert(gone)).replace_schema_metadata(after.on(table.schema).metadata), len(taken)
 
 
-def replace(part: Part, table: pa.Table) -> None:
-    """Put other rows in the place of a part's."""
-    with replacing(part.path) as handle:
+def rewrite(part: Part, table: pa.Table) -> Path:
+    """Other rows for a part, in a file beside it that ``files.publish`` puts in its place."""
+    with unfinished(part.path.parent) as handle:
         write_rows(handle, table)
+    return Path(handle.name)
 
 
 def _columns(path: Path) -> pa.Table:
