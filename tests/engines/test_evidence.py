@@ -380,7 +380,7 @@ def test_compaction_between_looks_changes_nothing(tmp_path, monkeypatch, seed, o
     rows, outcomes = make_log(seed)
     small, large = tmp_path / "small", tmp_path / "large"
     watched, wanted = builder(large), builder(small)
-    resets, merges, at, step = [], 0, 0, 2400 * SECOND
+    resets, merges, at, step = [], 0, 0, 3000 * SECOND
     monkeypatch.setattr(watched, "_reset", lambda reset=watched._reset: (resets.append(1), reset()))
     for look in range(START, START + SPAN + 7200 * SECOND, step):
         new = [row for row in rows if look - step < row["time"] <= look + 300 * SECOND]
@@ -389,10 +389,11 @@ def test_compaction_between_looks_changes_nothing(tmp_path, monkeypatch, seed, o
         outcomes = [o for o in outcomes if o not in told]
         new.sort(key=lambda row: row["time"])
         told.sort(key=lambda o: o["received_at"])
-        for root in (small, large):
-            for n in range(4):
-                write_log(root, new[n::4], told[n::4], at=at + 1000 * n)
-        at += 4000
+        for n in range(6):  # in order of time, so that the last ones are beyond the look
+            pieces = [found[len(found) * n // 6 : len(found) * (n + 1) // 6] for found in (new, told)]
+            for root in (small, large):
+                write_log(root, *pieces, at=at)
+            at += 1000
         for built in (watched, wanted):
             built.advance(from_micros(look))
         found = to_document(watched.snapshot(live={2}, mirrored={1}))

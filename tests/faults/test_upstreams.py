@@ -39,7 +39,7 @@ SHADOW, CANARY = (parse_plan(PLAN.format(step=step)) for step in ("{shadow: {sha
 UNITS = [f"unit-{n}" for n in range(40)]
 ON_CANARY, ON_CHAMPION = ([u for u in UNITS if (assign(Live.salt, u) < 5_000) == own] for own in (True, False))
 
-WELL = ("good", "slow below the limit", "closes unsaid", "chunked", "gzip", "two answers")
+WELL = ("good", "slow below the limit", "closes unsaid", "drops kept connections", "chunked", "gzip", "two answers")
 FAULTS = {
     **dict.fromkeys(("hang", "slow above the limit", "stops in the body"), 504),
     **dict.fromkeys(("breaks off", "resets", "resets after headers", "half closes", "garbage", "long headers"), 502),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import json
 import socket
 import struct
@@ -20,6 +21,7 @@ STUCK_S = 3.0
 """Longer than any attempt of these tests lasts."""
 
 JSON = "application/json"
+DROPS = "drops kept connections"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ class Rogue:
     def _serve(self, wire: socket.socket) -> None:
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with contextlib.suppress(OSError), wire, wire.makefile("rb") as stream:
-            while (asked := _read(stream)) is not None:
+            for n in itertools.count():
+                asked = _read(stream)
+                if asked is None or (n and self.mode == DROPS):
+                    break
                 self.asked.append(asked)
                 answer = MODES[self.mode] if asked.method != "HEAD" else _no_body
                 if not answer(wire, self.answer(asked)):
@@ -211,6 +216,7 @@ MODES: dict[str, Callable[[socket.socket, Any], bool]] = {
     "resets after headers": _resets_after_headers,
     "half closes": _half_closes,
     "closes unsaid": _closes_unsaid,
+    DROPS: _json,
     "500": lambda wire, document: _json(wire, {"error": "out of memory"}, status=500),
     "503": lambda wire, document: _json(wire, {"error": "later"}, status=503, retry_after=1),
     "429": lambda wire, document: _json(wire, {"error": "too many"}, status=429, retry_after=1),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -44,6 +46,13 @@ class _TooLong(Exception):
     """The foreign answer is larger than the host reads."""
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """``reused``: the request went out on a connection that had been kept."""
+
+    reused: bool = False
+
+
 class Proxy:
     """Forwards any path to ``spec.url``. Predictions are checked; everything else passes through as it comes."""
 
@@ -63,6 +72,7 @@ class Proxy:
             timeout=pieces,
             skip_auto_headers=("user-agent", "content-type", "accept"),
             trust_env=False,
+            trace_configs=[_noting_reuse()],
         )
 
     async def close(self) -> None:
@@ -111,13 +121,7 @@ class Proxy:
     async def _forward(self, session: aiohttp.ClientSession, call: Call) -> Reply:
         scored = is_scored(call.method, call.path, self.spec.response)
         async with asyncio.timeout(self.spec.timeout_s):
-            response = await session.request(
-                call.method,
-                self._target.url(call.raw_target),
-                headers=_forwarded(call.headers),
-                data=call.body or None,
-                allow_redirects=False,
-            )
+            response = await self._ask(session, call)
             asked = self._asked(call) if scored else Request("opaque", 1)
             if not scored or unread(asked.format, response.headers.get("content-type")):
                 return Reply(response.status, headers=_returned(response, whole=True), stream=_stream(response))
@@ -128,6 +132,27 @@ class Proxy:
         if 300 <= response.status < 400:  # its address is not for clients, and a browser would forget the body
             return reply_error(502, f"the server at {self._target.name} redirects; register the URL it redirects to")
         return Reply(response.status, body, _returned(response))
+
+    async def _ask(self, session: aiohttp.ClientSession, call: Call) -> aiohttp.ClientResponse:
+        """The head of the answer.
+
+        A server may close a kept connection just when it is used again. Then it most likely knows nothing of the
+        request and is healthy, so it is asked once more, on another connection.
+        """
+        while True:
+            attempt = _Attempt()
+            try:
+                return await session.request(
+                    call.method,
+                    self._target.url(call.raw_target),
+                    headers=_forwarded(call.headers),
+                    data=call.body or None,
+                    allow_redirects=False,
+                    trace_request_ctx=attempt,
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                if not attempt.reused:
+                    raise
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         if response.content_length is not None and response.content_length > self._limit:
@@ -183,6 +208,15 @@ class Target:
         path = self._whole if path == "/" and self._path else self._path + path
         joined = "&".join(part for part in (self._query, query) if part)
         return URL(self._root + path + (f"?{joined}" if joined else ""), encoded=True)
+
+
+def _noting_reuse() -> aiohttp.TraceConfig:
+    async def note(session: object, context: SimpleNamespace, parameters: object) -> None:
+        context.trace_request_ctx.reused = True
+
+    noting = aiohttp.TraceConfig()
+    noting.on_connection_reuseconn.append(note)
+    return noting
 
 
 def _forwarded(headers: Headers) -> list[tuple[str, str]]:
