@@ -327,7 +327,8 @@ def test_a_server_that_does_not_speak_http(sound: Sound) -> None:
 # ── machine and processes ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_port_that_somebody_else_has(sound: Sound) -> None:
+def test_a_port_that_somebody_else_has(sound: Sound, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "PATIENCE_S", 0.5)
     with socket.socket() as other:
         other.bind(("127.0.0.1", sound.project.config.api.port))
         other.listen()

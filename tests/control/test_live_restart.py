@@ -13,6 +13,7 @@ import pytest
 from seatrial.control.collector import Collector
 from seatrial.control.controller import Controller
 from seatrial.control.looks import Looks
+from seatrial.control.traffic import Traffic
 from seatrial.events import parts
 from seatrial.events.log import Progress
 from seatrial.store.plans import parse_plan
@@ -33,6 +34,13 @@ steps:
   - analysis: {minPairs: 200}
   - setWeight: 50%
   - pause: {duration: 2h}
+""")
+CANARY = parse_plan("""
+name: canary
+lookEvery: 1h
+deadline: 10d
+metrics: [{name: errors, kind: error_rate, margin: 10pp}]
+steps: [{setWeight: 25%}, {pause: {duration: 5d}}]
 """)
 UNITS = (240, 100, 110, 110, 100, 100)
 SICK = 3
@@ -108,6 +116,27 @@ def test_restarts_change_no_decision_and_no_evidence(make: Any, monkeypatch: pyt
         live.start()
 
     assert replay(live, each_hour) == wanted
+
+
+def test_a_way_home_that_was_decided_and_not_routed_is_gone_on_with(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = make()
+    candidate = live.server("candidate")
+    live.adopt(live.server("champion"))
+    rollout = live.begin(live.register(candidate), CANARY)
+    assert live.weight() == 2500
+
+    def end(*given: Any) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patch:  # the journal has it, Envoy does not
+        patch.setattr(Traffic, "reroute", end)
+        with pytest.raises(Crash):
+            live.operations.by_hand(rollout, "abort", reason="wrong", actor="ann")
+    assert (live.weight(), live.status(rollout)) == (2500, "running")
+    live.start()
+    assert (live.weight(), live.status(rollout)) == (0, "aborted")
+    assert live.actions().count("rollout.abort") == 1
+    assert {s.answer.version for s in live.send(live.people(0, 40))} == {"1"}
 
 
 def test_a_disk_that_refuses_once_loses_nothing(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -306,6 +306,16 @@ def test_odd_requests_are_answered_and_compared_if_they_are_predictions(house: H
         assert (row["score"] == 0.75) == (name in compared), name
 
 
+def test_an_answer_of_ten_megabytes_passes_whole_and_is_logged_in_part(house: House) -> None:
+    house.canary.mode = "10 MB"
+    status, headers, body = house.ask(request())
+    house.canary.mode = "good"
+    row = house.row(headers["x-seatrial-id"])
+    assert (status, headers["x-seatrial-level"], len(body["why"])) == (200, "primary", 10_000_000)
+    assert (row["error"], row["error_kind"], row["score"]) == (False, "truncated", None)
+    assert house.is_well()
+
+
 def test_requests_on_one_connection_are_answered_in_order(house: House) -> None:
     rows = [[{"unit": str(n)}] * (n + 1) for n in range(3)]
     data = b"".join(request(body=json.dumps({"dataframe_records": row}).encode()) for row in rows)

@@ -218,6 +218,8 @@ def test_a_full_disk_stops_neither_traffic_nor_a_kill(disk: Path) -> None:
             ballast = fill(disk)
             crowd.wait_for(100)
             rig.wait_for(lambda: not rig.ready())
+            told = command(rig, "up")
+            assert (told.returncode, "ST0834 the control plane runs, but" in told.stderr) == (1, True), told.stderr
             killed = command(rig, "kill", "fraud", "--mode", "champion", "--reason", "fire")
             assert killed.returncode == 0, killed.stderr
             mark = len(crowd.asked)

@@ -53,7 +53,7 @@ DAMAGE: dict[str, Callable[[Path, bytes], Any]] = {
 }
 
 
-def versions(live: Live, hour: int = 0, n: int = 80) -> set[str]:
+def versions(live: Live, hour: int = 0, n: int = 40) -> set[str]:
     """Who answers; every answer must be a good one."""
     sent = live.send(live.people(hour, n))
     assert [s.answer for s in sent if not s.answer.ok] == []
@@ -92,7 +92,7 @@ def test_damaged_route_files_answer_404_to_nobody(make: Any, kind: str) -> None:
         live.controller.envoy.stop()
         damage(live, kind, names, old)
         started_again(live.start)
-        if names != FILES:  # without the store one of the two tables must be left
+        if names in (FILES[:1], FILES[1:2], FILES[2:]):  # without the store one of the two tables must be left
             live.controller.envoy.stop()
             damage(live, kind, names, old)
             started_again(lambda: resume(live.project))
@@ -176,6 +176,7 @@ def test_latches_that_cannot_be_read_change_nothing(make: Any) -> None:
 # ── processes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_what_is_healthy_is_adopted_and_the_rest_is_replaced(make: Any) -> None:
     live = make()
     released(live)
