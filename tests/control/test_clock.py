@@ -122,15 +122,16 @@ def test_no_look_is_left_out_or_taken_twice(make: Any, monkeypatch: pytest.Monke
             live.controller.tick()
 
     watch()
-    minutes(3)
+    minutes(2)
     machine.wall -= HOURS
-    minutes(3)
+    minutes(2)
     live.start()
     watch()
-    minutes(3)
-    assert len(looks) == 17, "nine minutes, less what is not captured for sure"
-    machine.wall += 2 * HOURS
+    minutes(2)
+    assert len(looks) == 11, "six minutes, less what is not captured for sure"
+    machine.wall += HOURS + timedelta(minutes=10)
     minutes(1)
+    assert len(looks) == 11 + 22, "a step forward is made up for, look by look"
     candidate.mode = "500"
     live.send(live.people(0, 400))
     live.wait_for(lambda: live.controller.tick() or live.captured(rollout).total() >= 400)

@@ -261,3 +261,9 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert found.exists(), f"{page}: {target}"
         if anchor:
             assert anchor in anchors(found.relative_to(ROOT)), f"{page}: {target}"
+
+
+def test_every_test_that_the_docs_name_exists() -> None:
+    named = {name for path in PAGES for name in re.findall(r"`(tests/[\w/.]+\.py)::(\w+)`", read(path))}
+    assert len(named) > 15
+    assert [f"{file}::{test}" for file, test in sorted(named) if f"def {test}(" not in read(file)] == []

@@ -40,7 +40,10 @@ EVERYTHING = ("control", "envoy", *ALL_HOSTS)
 
 @dataclass(frozen=True)
 class Cell:
-    """What is done to whom. ``users_see``: errors are allowed until it is over, as nothing healthy is left."""
+    """What is done to whom. ``users_see``: errors are allowed until it is over, as nothing healthy is left.
+
+    ``pause_s``: it goes on after so long, and nobody is replaced.
+    """
 
     name: str
     victims: tuple[str, ...] = ()
@@ -66,7 +69,7 @@ CELLS = [
     Cell("canary's host hangs", ("fraud-3",), signal.SIGSTOP),
     Cell("control plane and canary's host killed", ("control", "fraud-3")),
     Cell("all hosts killed", ALL_HOSTS, users_see=True),
-    Cell("gateway paused", ("envoy",), signal.SIGSTOP, pause_s=2),
+    Cell("gateway paused", ("envoy",), signal.SIGSTOP, users_see=True, pause_s=2),
     Cell("gateway killed", ("envoy",), users_see=True),
     Cell("gateway hangs", ("envoy",), signal.SIGSTOP, users_see=True),
     Cell("control plane and gateway killed", ("control", "envoy"), users_see=True),

@@ -48,7 +48,8 @@ def command(live: Live, *arguments: str, python: str = sys.executable, **more: s
 # ── ports and the proxy ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("who", ["api", pytest.param("gateway", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["api", "gateway"])
 def test_a_port_that_is_taken_is_said_and_nothing_is_left_running(rig: Rig, who: str) -> None:
     address = getattr(rig.project.config, who)
     with socket.create_server((address.host, address.port)):

@@ -28,9 +28,10 @@ from seatrial.control import collector as collecting
 from seatrial.control import traffic
 from seatrial.control.probes import Probes
 from seatrial.control.resume import resume
-from seatrial.errors import IntegrityError
+from seatrial.errors import IntegrityError, Unavailable
 from seatrial.gateway.kill import KillLatch, write_latch
 from seatrial.registry.version import Serving
+from seatrial.store.db import Store
 from seatrial.store.plans import parse_plan
 
 pytestmark = pytest.mark.live
@@ -176,6 +177,28 @@ def test_latches_that_cannot_be_read_change_nothing(make: Any) -> None:
 # ── processes ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_what_dies_while_the_store_is_away_is_started_again(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = make(clock="wall")
+    rollout = released(live)
+    live.run()
+    before = live.pids()
+
+    def away(self: Store, *, write: bool) -> Any:
+        raise Unavailable("ST0611", "the store does not answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_transaction", away)
+        live.wait_for(lambda: "the store does not answer" in live.controller.missing())
+        for name in before:
+            os.kill(before[name], signal.SIGKILL)
+        live.wait_for(lambda: all(pid and pid != before[name] for name, pid in live.pids().items()))
+        live.wait_for(lambda: live.controller.envoy.healthy() and not live.controller.hosts.starting())
+        assert versions(live) == {"1", "2"}, "the split is as it was"
+    live.wait_for(lambda: live.controller.missing() == "")
+    live.wait_for(lambda: sum(live.captured(rollout).values()) == 40)
+    live.wait_for(lambda: sum(c.counted or 0 for c in live.controller.collector.captured(rollout).values()) == 40)
+
+
 @pytest.mark.slow
 def test_what_is_healthy_is_adopted_and_the_rest_is_replaced(make: Any) -> None:
     live = make()
@@ -223,7 +246,8 @@ def test_one_that_hangs_is_replaced_and_one_that_paused_is_not(
         os.kill(before[victim], signal.SIGCONT)
         live.wait_for(lambda: not live.controller.probes.doubts(asked, before[victim]))
     assert live.pids() == before
-    assert crowd.failed() == []
+    # What a paused Envoy had begun may be over time when it goes on; nobody else notices, and nobody a paused host.
+    assert victim == "envoy" or crowd.failed() == []
 
     with Crowd(live, "hangs", timeout_s=3) as crowd:
         stopped(before[victim])
@@ -240,13 +264,21 @@ def known(live: Live, name: Any) -> bool:
     return name in live.controller.probes._streaks
 
 
+def listening(host: str, port: int) -> socket.socket | None:
+    """Another program on this port, as soon as the last connection of the one before is gone."""
+    try:
+        return socket.create_server((host, port))
+    except OSError:
+        return None
+
+
 def test_a_host_whose_port_was_taken_gets_another_one(make: Any) -> None:
     live = make()
     released(live)
     before, route = live.pids(), live.controller.envoy.table().model("fraud")
     os.kill(before["fraud-1"], signal.SIGKILL)
     live.wait_for(lambda: live.controller.missing() == "the host of fraud v1 is not running")
-    with socket.create_server((route.champion.endpoint.host, route.champion.endpoint.port)):
+    with live.wait_for(lambda: listening(route.champion.endpoint.host, route.champion.endpoint.port)):
         live.controller.tick()
         live.wait_for(lambda: not live.controller.tick() and live.controller.missing() == "")
         assert live.controller.envoy.table().model("fraud").champion.endpoint.port != route.champion.endpoint.port
@@ -328,7 +360,7 @@ def test_a_rollback_does_not_wait_for_a_log_that_does_not_catch_up(make: Any, mo
     released(live)
     waiting = threading.Event()
     collector = live.controller.collector
-    monkeypatch.setattr(collecting, "SETTLE_S", 4.0)
+    monkeypatch.setattr(collecting, "SETTLE_S", 2.0)
 
     def never(*given: Any) -> dict[Any, int]:
         waiting.set()

@@ -76,7 +76,7 @@ def test_a_slow_champion_is_answered_for_by_the_version_before(gateway, fraud, u
         "6",
         "previous",
     )
-    assert gateway.lines("live", 1)[0]["us"] >= 100_000
+    assert gateway.lines("live", 1)[0]["us"] >= 95_000  # Envoy's timers run on a clock that it reads now and then
 
 
 def test_canary_champion_and_previous_all_dead_but_one(gateway, fraud, upstream, table):

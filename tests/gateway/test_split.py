@@ -56,6 +56,8 @@ def split(gateway, upstream, fraud, table):
         mirrored=2000,
         rollout="r-0001",
         phase=3,
+        timeout_s=20.0,
+        try_timeout_s=10.0,
     )
     gateway.envoy.apply(table(1, route))
 

@@ -112,7 +112,7 @@ class Collector:
                 before = self._read_counters()
                 self.collect(scope, watermark, captured_at)
                 missing = self._missing(before, scope.rollouts)
-                done = not missing and before == self._read_counters() and not self._envoy.copies_in_flight()
+                done = not missing and before == self._read_counters() and not self._copies_in_flight()
                 steady = steady + 1 if done else 0
                 if steady >= 2 and before is not None:
                     self._low = before
@@ -244,6 +244,13 @@ class Collector:
             return "Envoy does not say how many"
         there = {key: self._logged[key] + self._lost.get(key, 0) for key in counted}  # nobody waits for what is lost
         return {key: n - there[key] for key, n in counted.items() if key[0] in rollouts and there[key] < n}
+
+    def _copies_in_flight(self) -> bool:
+        """Also where Envoy does not say: it may be replaced while we wait."""
+        try:
+            return self._envoy.copies_in_flight() > 0
+        except Unavailable:
+            return True
 
     def _read_counters(self) -> Mapping[Key, int] | None:
         """Envoy's counters since the rollouts began; None where it does not say, or is not the one we count with."""

@@ -149,7 +149,7 @@ def design_effect(
 
     Arguments as in `stratified_effect`. The comparison is the binomial ``R (1 - R) / D`` of each arm and stratum. The
     effective sample is the number of exposures divided by this. NaN where the question has no answer: a degenerate
-    effect, or rates outside [0, 1], whose naive variance the sums do not tell. Source: Kish (1965, sec. 8.2).
+    effect, rates outside [0, 1], whose naive variance the sums do not tell, or numbers beyond what a float holds. Source: Kish (1965, sec. 8.2).
 
     Four buckets that are all or nothing: every 100 exposures are worth a single one.
 
@@ -169,7 +169,9 @@ def design_effect(
             share = shares / (rate if scale == "log" else 1.0)
             naive += float(np.sum(share**2 * arm.rates * (1 - arm.rates) / arm.totals))
     proportions = all(bool(np.all((arm.rates >= 0) & (arm.rates <= 1))) for arm in (pair.t, pair.c))
-    return effect.variance / naive if proportions and naive > 0 else math.nan
+    if not proportions or not 0 < naive < math.inf:
+        return math.nan
+    return effect.variance / naive or math.nan
 
 
 def _pair(*arrays: ArrayLike) -> _Pair:
