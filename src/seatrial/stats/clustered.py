@@ -149,7 +149,8 @@ def design_effect(
 
     Arguments as in `stratified_effect`. The comparison is the binomial ``R (1 - R) / D`` of each arm and stratum. The
     effective sample is the number of exposures divided by this. NaN where the question has no answer: a degenerate
-    effect, rates outside [0, 1], whose naive variance the sums do not tell, or numbers beyond what a float holds. Source: Kish (1965, sec. 8.2).
+    effect, rates outside [0, 1], whose naive variance the sums do not tell, or numbers beyond what a float holds.
+    Source: Kish (1965, sec. 8.2).
 
     Four buckets that are all or nothing: every 100 exposures are worth a single one.
 
