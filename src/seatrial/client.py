@@ -137,11 +137,17 @@ class Client:
         return int(reply["accepted"])
 
     def call(self, method: str, path: str, body: object | None = None) -> Any:
-        """Any call of the HTTP API, with the token. Raises RuntimeError with the error's text."""
+        """Any call of the HTTP API, with the token.
+
+        Raises OSError where the same call may be answered later (503 while the gateway is being replaced, say), and
+        RuntimeError with the error's text where it would not be.
+        """
         headers = {"content-type": "application/json", "authorization": f"Bearer {self._find_token()}"}
         text = "" if body is None else json.dumps(body)
         response, data = self._request(self.api, method, path, text, headers)
         reply = _parsed(data)
+        if response.status in BUSY:
+            raise _Busy(_reason(reply))
         if response.status >= http.client.BAD_REQUEST:
             raise RuntimeError(_reason(reply))
         return reply
