@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import math
+import random
 import threading
 import time
 from collections import Counter
@@ -41,6 +42,13 @@ HOUR = timedelta(hours=1)
 SALT = "fixed-salt"
 SECRETS = {"unit_key": "0f" * 32, "bucket_salt": "buckets"}
 SENDERS = 12
+
+
+def lasting_port() -> int:
+    """A port for a server that will be down for a while: none that the system gives to outgoing connections."""
+    while not processes.is_free("127.0.0.1", port := random.randrange(12_000, 32_000)):
+        pass
+    return port
 
 
 def fraction(*words: object) -> float:
@@ -146,7 +154,7 @@ class Live:
         store: str = ".seatrial/store.db",
         more: str = "",
     ) -> None:
-        gateway, api = processes.free_port(), processes.free_port()
+        gateway, api = lasting_port(), lasting_port()
         root.mkdir(exist_ok=True)
         (root / "seatrial.yaml").write_text(
             f"project: live\nclock: {clock}\nstore: {store}\n{more}\n"
