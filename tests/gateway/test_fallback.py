@@ -88,6 +88,28 @@ def test_canary_champion_and_previous_all_dead_but_one(gateway, fraud, upstream,
     assert facts(gateway.lines("live", 200)) == {("canary", "6", "previous"), ("champion", "6", "previous")}
 
 
+def test_a_version_that_is_passed_over_is_asked_when_all_others_are_dead(gateway, fraud, upstream, table):
+    """It failed five times and is well again; before its time is over, the version behind it dies."""
+    champion, previous = upstream("7b", status=500), upstream("6")
+    gateway.envoy.apply(table(1, fraud(champion=champion.backend(), fallback=previous.backend("previous"))))
+    gateway.send_all("fraud", UNITS)
+    champion.status = 200
+    gateway.send_all("fraud", UNITS[:20])
+    assert facts(gateway.lines("live", 220)) == {("champion", "6", "previous")}, "it is passed over"
+    previous.die()
+    gateway.send_all("fraud", UNITS[:20])
+    assert facts(gateway.lines("live", 240)[220:]) == {("champion", "7b", "again")}
+
+
+def test_an_input_that_nobody_can_take_is_tried_once_more_and_no_further(gateway, fraud, upstream, table):
+    canary, champion, previous = (upstream(name, status=500) for name in ("8", "7b", "6"))
+    options = {"canary": canary.backend(), "fallback": previous.backend("previous"), "canary_weight": 10_000}
+    gateway.envoy.apply(table(1, fraud(champion=champion.backend(), **options)))
+    reply = gateway.send("/models/fraud/x", headers={"x-unit-id": "u"})
+    assert (reply.status, reply.headers["x-seatrial-level"]) == (500, "again")
+    assert [len(part.seen) for part in (canary, champion, previous)] == [1, 2, 1]
+
+
 @pytest.fixture
 def rollout(gateway, fraud, upstream, table):
     """A canary and a shadow at work, with the version before standing by."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from seatrial.gateway.routes import Backend, ModelRoute, RouteTable
+from seatrial.gateway.routes import AGAIN, Backend, ModelRoute, RouteTable
 
 Config = dict[str, Any]
 
@@ -63,31 +64,38 @@ def _of_model(route: ModelRoute) -> tuple[Config, ...]:
 
 
 def _levels(route: ModelRoute, arm: str) -> list[Backend]:
-    """Who is asked, in order. On the canary's chain the champion is a fallback and says so."""
+    """Who is asked, in order. On the canary's chain the champion is a fallback and says so.
+
+    The last but one is asked again at the end: a version that is set aside for a few seconds may be healthy, and with
+    the last one dead it is all there is. That answer is no longer the version's own, so it has a level of its own.
+    """
     if arm == "canary" and route.canary is not None:
         chain = [route.canary, Backend(route.champion.version, route.champion.endpoint, "champion")]
     else:
         chain = [route.champion]
-    return chain if route.fallback is None else [*chain, route.fallback]
+    if route.fallback is not None:
+        chain.append(route.fallback)
+    return chain if len(chain) == 1 else [*chain, replace(chain[-2], level=AGAIN)]
 
 
 def tries(route: ModelRoute, arm: str) -> int:
-    """How many backends the chain of an arm has."""
+    """How often the chain of an arm asks somebody."""
     return len(_levels(route, arm))
 
 
 def _members(route: ModelRoute, arm: str) -> list[Config]:
     levels = _levels(route, arm)
-    return [_member(route, backend, last=backend is levels[-1]) for backend in levels]
+    certain = levels[-2:]  # the last two are never set aside: five bad inputs in a row must not switch a model off
+    return [_member(route, backend, ejected=backend not in certain) for backend in levels]
 
 
-def _member(route: ModelRoute, backend: Backend, *, last: bool) -> Config:
+def _member(route: ModelRoute, backend: Backend, *, ejected: bool) -> Config:
     cluster = {
         **_upstream(backend, LIVE_LIMIT),
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "typed_extension_protocol_options": _http({"idle_timeout": _seconds(UPSTREAM_IDLE_S)}),
     }
-    if not last:  # the last resort is never ejected: five bad inputs in a row must not switch a model off
+    if ejected:
         cluster["outlier_detection"] = {
             "consecutive_5xx": 5,
             "consecutive_gateway_failure": 5,

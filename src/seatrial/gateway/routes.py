@@ -17,6 +17,7 @@ MAX_BODY_BYTES: Final = 4 * MEBIBYTE
 OFF: Final = "off"
 UNAVAILABLE: Final = "unavailable"
 PRIMARY: Final = "primary"
+AGAIN: Final = "again"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _SALT: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")  # goes into a regex substitution: no backslash, no colon
@@ -108,9 +109,8 @@ class ModelRoute:
 
         levels = {role: getattr(self, role).level for role in ("shadow", "fallback") if getattr(self, role) is not None}
         for role, level in levels.items():  # or a fallback's answer would count as the champion's own
-            _require(
-                level != PRIMARY, f"{self._of()} the {role} has level 'primary'; say 'shadow', 'previous' or 'rules'."
-            )
+            own = level not in (PRIMARY, AGAIN)
+            _require(own, f"{self._of()} the {role} has level {level!r}; say 'shadow', 'previous' or 'rules'.")
 
     def _of(self) -> str:
         return f"model {self.model!r}:"
