@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capturelines import written
 from seatrial.events.capture import CaptureContext, convert, unit_bucket, unit_hash
 from seatrial.events.schema import event_schema
 from seatrial.events.wire import ResponseSpec
@@ -24,14 +25,14 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 REQUEST = json.dumps({"dataframe_records": [{"origin": "JFK", "hour": 7, "temp": 50.5, "name": "Ada"}]})
 LINE = {
     "t": "1772366400.123456", "id": "x-1", "model": "m", "rollout": "r-1", "phase": "2", "arm": "canary",
-    "unit": "N123", "version": "7", "level": "primary", "attempts": 1, "code": 200, "us": 5300, "up_us": 5000,
+    "unit": "N123", "version": "7", "level": "primary", "attempts": 1, "code": 200, "us": 5300,
     "path": "/models/m/invocations", "ct": "application/json", "rct": "application/json",
     "req": REQUEST, "resp": json.dumps({"predictions": [0.25]}),
 }  # fmt: skip
 
 
 def rows(*lines, context=CONTEXT, watermark=None):
-    data = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines).encode()
+    data = "\n".join(line if isinstance(line, str) else written(line) for line in lines).encode()
     tables = convert(data, {"m": context}, watermark=watermark, captured_at=NOW)
     return {model: table.to_pylist() for model, table in tables.items()}
 
@@ -237,7 +238,7 @@ ANY = st.recursive(
 @given(st.dictionaries(st.sampled_from([*LINE, "et", "feat", "flags", "req_b64", "resp_b64", "resp_cut"]), ANY))
 def test_no_line_can_stop_the_collector(changes):
     tables = convert(
-        json.dumps(LINE | changes).encode(), {"m": CONTEXT}, watermark=NOW, captured_at=NOW
+        written(LINE | changes).encode(), {"m": CONTEXT}, watermark=NOW, captured_at=NOW
     )  # fmt: skip
     assert sum(len(table) for table in tables.values()) >= 1
     for model, table in tables.items():

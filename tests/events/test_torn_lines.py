@@ -1,12 +1,12 @@
 """Whatever a full disk, a power cut or a stranger leaves in the log: it is kept, counted, and stops nothing."""
 
-import json
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capturelines import written
 from seatrial.events.capture import CaptureContext, convert
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -17,7 +17,7 @@ GOOD = {
     "ct": "application/json", "rct": "application/json",
     "req": '{"dataframe_records": [{"order": 7}]}', "resp": '{"predictions": [0.5]}',
 }  # fmt: skip
-LINE = json.dumps(GOOD).encode()
+LINE = written(GOOD).encode()
 
 
 def rows(lines):
@@ -30,7 +30,9 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=6,
 )
-FIELDS = st.dictionaries(st.sampled_from([*GOOD, "feat", "req_b64", "resp_b64", "req_cut", "et"]), VALUES, max_size=6)
+FIELDS = st.dictionaries(
+    st.sampled_from([*GOOD, "feat", "req_b64", "resp_b64", "req_cut", "et", "body"]), VALUES, max_size=6
+)
 
 
 @given(st.lists(st.binary(max_size=60).map(lambda line: line.replace(b"\n", b"")), max_size=5))
@@ -51,7 +53,7 @@ def test_a_line_that_is_torn_anywhere_is_one_row_of_no_model(at, behind):
 
 @given(FIELDS)
 def test_fields_of_any_kind_are_read_or_left_null(fields):
-    found = rows(json.dumps({**GOOD, **fields}).encode() + b"\n" + LINE)
+    found = rows(written({**GOOD, **fields}).encode() + b"\n" + LINE)
     assert sum(len(table) for table in found.values()) >= 2
     assert found["fraud"][-1]["score"] == 0.5
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from capturelines import read
 from seatrial.gateway.envoy import Envoy
 from seatrial.gateway.routes import Backend, Endpoint, ModelRoute, RouteTable
 
@@ -174,7 +175,7 @@ class Gateway:
         while True:
             text = path.read_bytes() if path.exists() else b""
             if text.count(b"\n") >= count or time.monotonic() > deadline:
-                return [json.loads(line) for line in text.splitlines()]
+                return [read(line) for line in text.splitlines()]
             time.sleep(0.01)
 
 

@@ -23,16 +23,15 @@ _FIELDS: Config = {
     "flags": "%RESPONSE_FLAGS%",
     "why": "%RESPONSE_CODE_DETAILS%",
     "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
-    "up_us": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)%",
     "method": "%REQ(:method)%",
     "path": "%REQ(:path)%",
     "et": "%REQ(x-seatrial-event-time)%",
     "ct": "%REQ(content-type)%",
     "rct": "%RESP(content-type)%",
-    **{key: f"%DYNAMIC_METADATA(seatrial:{key})%" for key in ("req", "req_b64", "req_cut")},
-    **{key: f"%DYNAMIC_METADATA(seatrial:{key})%" for key in ("resp", "resp_b64", "resp_cut")},
-    "feat": "%DYNAMIC_METADATA(seatrial:feat)%",
+    "body": "%DYNAMIC_METADATA(seatrial)%",
 }
+
+_ON_REQUEST = 'function envoy_on_request(handle) capture(handle, "req") end\n'
 
 # What each listener knows about a request: the live one from its route, the internal one from headers on the copy.
 _LIVE_FACTS: Config = {
@@ -213,8 +212,7 @@ def _access_log(settings: Settings, path: str, facts: Config, tags: Config) -> l
 
 
 def _capture(settings: Settings, *, request: bool) -> Config:
-    source = _capture_source().replace("__CAPTURE_REQUEST__", "true" if request else "false")
-    source = source.replace("__MAX__", str(settings.capture_bytes))
+    source = _capture_source().replace("__MAX__", str(settings.capture_bytes)) + (_ON_REQUEST if request else "")
     return {
         "name": "capture",
         "typed_config": {
