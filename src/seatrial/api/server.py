@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -38,6 +39,9 @@ from seatrial.store.db import Store
 CONNECTIONS = 512
 """At once; more are answered 503 rather than taking the files that the controller needs open."""
 
+SWITCH_S = 0.0005
+"""While the capture log is read, a rollback gets the interpreter back ten times as soon as by default (seconds)."""
+
 
 def serve(project: Project, *, standby: bool = False, lease_ttl: timedelta = LEASE_TTL) -> None:
     """Run until SIGTERM or SIGINT. Envoy and the model hosts go on afterwards: ``shutdown`` ends them.
@@ -47,6 +51,7 @@ def serve(project: Project, *, standby: bool = False, lease_ttl: timedelta = LEA
     os.umask(0o077)  # whatever is made from here on, also by Envoy and the hosts, is this user's alone
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    sys.setswitchinterval(SWITCH_S)
     with _ending_on_signals(), _begun(project, standby, lease_ttl) as (controller, listener):
         beside = (Courier(project, controller.store), Lookout(controller))
         stopping = threading.Event()

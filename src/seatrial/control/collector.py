@@ -48,7 +48,7 @@ class Scope:
 
 
 class Collector:
-    """Drains the live and the shadow log. One per project; whoever calls it holds the controller's lock.
+    """Drains the live and the shadow log. One per project; whoever calls it holds ``collecting``, the controller's lock for this.
 
     After an error nothing is taken from memory: what is read and what is counted comes from the disk again, as it does
     after a restart.
@@ -102,7 +102,7 @@ class Collector:
     ) -> None:
         """Collect until everything that was answered is captured (a replay waits for this before time moves on).
 
-        Each pass takes its ``turn`` (the controller's lock); in between a kill or a rollback gets its own.
+        Each pass takes its ``turn`` (``collecting``); in between whoever else needs it gets its own.
         Raises Unavailable when the log does not catch up: time must not move over lost events.
         """
         deadline = time.monotonic() + SETTLE_S

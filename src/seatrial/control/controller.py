@@ -1,8 +1,9 @@
 """The controller: what is stored becomes what runs, and what was captured becomes decisions.
 
-One controller a project, by a lease in the store. Everything it does is under one lock: the loop's thread and the calls
+One controller a project, by a lease in the store. Everything it does is under ``lock``: the loop's thread and the calls
 of the API take turns. Nothing that may take long happens under it, so that a rollback never waits for long, and a kill
-does not ask for it at all.
+does not ask for it at all. Reading the capture log takes long when there is much of it, so it has a lock of its own,
+``collecting``; whoever needs both (``quiet``) takes that one first.
 
 What serves users comes first and needs no store: a gateway or a host that died or hangs is replaced whatever else
 fails.
@@ -26,6 +27,7 @@ from seatrial.control.collector import Collector, Scope
 from seatrial.control.housekeeping import Housekeeping
 from seatrial.control.journal import Entry
 from seatrial.control.ledger import Ledger
+from seatrial.control.locks import Locks
 from seatrial.control.looks import Looks
 from seatrial.control.probes import Probes, Target
 from seatrial.control.project import Project
@@ -71,11 +73,12 @@ class Controller:
         self.envoy, self.hosts, self.journal = self.traffic.envoy, self.traffic.hosts, self.traffic.journal
         self.outcomes = OutcomeLog(project.outcomes, clock=self.clock.now)
         self.collector = Collector(project, self.envoy)
-        self.lock = threading.RLock()
+        self.lock, self.collecting = threading.RLock(), threading.RLock()
+        self.quiet = Locks(self.collecting, self.lock)
         self.ledger = Ledger(self.store, self.traffic, self.clock)
-        self.looks = Looks(project, self.store, self.artifacts, self.traffic, self.collector, self.ledger, self.lock)
+        self.looks = Looks(project, self.store, self.artifacts, self.traffic, self.collector, self.ledger, self.quiet)
         self.housekeeping = Housekeeping(
-            project, self.store, self.collector, self.clock, self.lock,
+            project, self.store, self.collector, self.clock, self.quiet,
             drain=self._drain, watermark=self.watermark, forget=self.looks.forget,
         )  # fmt: skip
         self.probes = Probes(self._probed)
@@ -90,7 +93,7 @@ class Controller:
 
     def start(self) -> None:
         """Take the lease, bring everything up, and finish what a crash left unrecorded or undecided."""
-        with self.lock:
+        with self.quiet:
             self.take_lease()
             try:
                 self._wall.not_before(self.watermark() + self._lag)
@@ -117,7 +120,7 @@ class Controller:
 
     def stop(self) -> None:
         """Release everything. Envoy and the hosts go on: traffic does not depend on this process."""
-        with self.lock:
+        with self.quiet:
             self._started = False
             self.looks.close()
             self.collector.close()
@@ -152,14 +155,16 @@ class Controller:
 
     def tick(self) -> None:
         """One round: gateway and hosts, lease, capture, and on the wall clock the looks that fell due."""
-        with self.lock:
+        with self.quiet:
             self._keep_running()
             self.store.renew()
             self._keep_up()
             if self.replay or self.probes.doubts(GATEWAY, self.envoy.pid):  # who hangs is not asked for its counters
                 return
             now = self.clock.now()
-            self.collector.collect(self._scope(), self.watermark(), now)
+        with self.collecting:
+            self._drain()
+        with self.lock:
             self._move_watermark(now - self._lag)
         self.take_looks()
 
@@ -289,11 +294,11 @@ class Controller:
 
         Once more to the same time does nothing that was done, and finishes what a crash cut off.
         """
-        with self.lock:
+        with self.quiet:
             self._keep_running()
             self._keep_up()
             scope, watermark = self._scope(), self.watermark()
-        self.collector.settle(scope, watermark, to, self.lock)
+        self.collector.settle(scope, watermark, to, self.collecting)
         with self.lock:
             with self.store.begin() as tx:
                 StoredClock.move(tx, to)

@@ -1,6 +1,6 @@
 """What is kept of what was captured: small parts become large ones, old ones go, and a unit is erased on request.
 
-One thing at a time, and at a calm pace. What takes long happens without the controller's lock; under it only names
+One thing at a time, and at a calm pace. What takes long happens without the controller's locks; under them only names
 change. Compaction and retention leave the evidence of running rollouts as it is: see ``events.compact.plan`` and
 ``events.retention.cutoff``.
 """
@@ -77,7 +77,7 @@ class _Place:
 
 
 class Housekeeping:
-    """Compaction, retention and erasure of one project. ``lock`` is the controller's.
+    """Compaction, retention and erasure of one project. ``lock`` is the controller's, with that of its collector.
 
     ``drain`` converts everything that is in the logs; ``forget`` has the evidence of a model's rollout summed up again
     at the next look.

@@ -30,7 +30,7 @@ on."""
 
 
 class Looks:
-    """Watches rollouts. Takes the controller's lock for one look at a time."""
+    """Watches rollouts. Takes the controller's locks for one look at a time."""
 
     def __init__(
         self,

@@ -145,7 +145,7 @@ class Operations:
         with self.store.read() as tx:
             self._can_start(tx, model, version, plan)
             candidate = tx.models.get_version(model, version)
-        with controller.candidate_up(candidate), controller.lock:
+        with controller.candidate_up(candidate), controller.quiet:  # no line is read in between by the old plan
             now = self.clock.now()
             with self.store.begin() as tx:
                 champion = self._can_start(tx, model, version, plan)  # again: the host took its time
