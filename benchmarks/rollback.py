@@ -59,20 +59,23 @@ def bench(swaps: int) -> Result:
     result = Result("rollback", f"Rollback: from decision to the last request on the old arm, {swaps} under load")
     need("nginx", "haproxy")
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, upstreams(Path(scratch)) as up:
-        for n, (who, contestant) in enumerate(CONTESTANTS.items()):
+        for n, (who, contestant, rate) in enumerate(CONTESTANTS):
             directory = Path(scratch) / str(n)
             directory.mkdir()
             with contestant(directory, up) as (port, switch):
-                result.add(tool=who, **_measure(port, switch, swaps))
-    ours, failed = result.rows[1], sum(row["failed"] for row in result.rows[:2])
-    result.targets.append(
-        Target(
-            "p99 from decision to the last request on the old arm below 50 ms, no request failed",
-            f"p99 {ours['last start p99 ms']:.1f} ms, {failed} requests failed",
-            ours["last start p99 ms"] < 50 and not failed,
-        )
-    )
+                result.add(tool=who, load=LOADS[rate], **_measure(port, switch, swaps, rate))
+    result.targets = [_target(row) for row in result.rows if row["tool"] in (GATEWAY, WHOLE)]
     return result
+
+
+def _target(row: dict[str, Any]) -> Target:
+    p99, failed = row["last start p99 ms"], row["failed"]
+    return Target(
+        f"p99 from decision to the last request on the old arm below 50 ms, no request failed: {row['tool']}, "
+        f"{row['load']}",
+        f"p99 {p99:.1f} ms, {failed} requests failed",
+        p99 < 50 and not failed,
+    )
 
 
 # ── contestants ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -146,20 +149,25 @@ PLAN: dict[str, Any] = {
     "steps": [{"setWeight": f"{SHARE // 100}%"}, {"pause": {"duration": "7d"}}, {"setWeight": "100%"}],
 }
 
-CONTESTANTS = {
-    "seatrial gateway (Envoy's word waited for)": _seatrial,
-    "seatrial rollback (API, whole system)": _whole_system,
-    "haproxy (runtime API, one map)": _haproxy,
-    "nginx (reload)": _nginx,
-}
+GATEWAY, WHOLE = "seatrial gateway (Envoy's word waited for)", "seatrial rollback (API, whole system)"
+SATURATED, PACED = None, 500
+LOADS = {SATURATED: "as much as it takes", PACED: f"{PACED} requests/s"}
+CONTESTANTS = (
+    (GATEWAY, _seatrial, SATURATED),
+    (WHOLE, _whole_system, SATURATED),
+    (WHOLE, _whole_system, PACED),
+    ("haproxy (runtime API, one map)", _haproxy, SATURATED),
+    ("nginx (reload)", _nginx, SATURATED),
+)
+"""The whole system twice: saturated, its control plane waits for the processor that the load takes."""
 
 
 # ── measuring ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _measure(port: int, switch: Switch, swaps: int) -> dict[str, object]:
+def _measure(port: int, switch: Switch, swaps: int, rate: int | None) -> dict[str, object]:
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    load = multiprocessing.get_context("spawn").Process(target=_load, args=(port, theirs))
+    load = multiprocessing.get_context("spawn").Process(target=_load, args=(port, theirs, rate))
     load.start()
     ours.recv()
     done = [_swap(switch, home) for _ in range(swaps) for home in (True, False)]
@@ -185,7 +193,7 @@ def _summary(swaps: list[Swap], requests: list[tuple[float, float, str]], failed
         if not swap.home:
             continue
         window = requests[bisect_right(starts, swap.decided - 1) : bisect_right(starts, until)]
-        late = [(began, ended) for began, ended, arm in window if arm == "canary" and ended > swap.decided]
+        late = [(began, ended) for began, ended, arm in window if arm == "canary" and swap.decided < ended <= until]
         last_start.append(max((began - swap.decided for began, _ in late), default=0.0))
         last_answer.append(max((ended - swap.decided for _, ended in late), default=0.0))
     confirm = [s.confirmed - s.decided for s in swaps if s.home]
@@ -201,18 +209,18 @@ def _summary(swaps: list[Swap], requests: list[tuple[float, float, str]], failed
     }
 
 
-def _load(port: int, pipe: Connection) -> None:
-    """Requests as fast as one core sends them; a child of its own, so that switching does not slow it down."""
+def _load(port: int, pipe: Connection, rate: int | None) -> None:
+    """Requests as fast as one core sends them, or ``rate`` a second. A child of its own: switching does not slow it."""
     if (os.cpu_count() or 1) > LOAD:
         os.sched_setaffinity(0, {LOAD})
-    pipe.send(asyncio.run(_drive(port, pipe)))
+    pipe.send(asyncio.run(_drive(port, pipe, CONNECTIONS / rate if rate else 0.0)))
 
 
-async def _drive(port: int, pipe: Connection) -> tuple[list[tuple[float, float, str]], int]:
+async def _drive(port: int, pipe: Connection, pause_s: float) -> tuple[list[tuple[float, float, str]], int]:
     found: list[tuple[float, float, str]] = []
     failed = [0]
     stopping = asyncio.Event()
-    clients = [asyncio.create_task(_client(port, n, found, failed, stopping)) for n in range(CONNECTIONS)]
+    clients = [asyncio.create_task(_client(port, n, pause_s, found, failed, stopping)) for n in range(CONNECTIONS)]
     await asyncio.sleep(1)
     pipe.send("running")
     while not pipe.poll():
@@ -224,7 +232,12 @@ async def _drive(port: int, pipe: Connection) -> tuple[list[tuple[float, float, 
 
 
 async def _client(
-    port: int, number: int, found: list[tuple[float, float, str]], failed: list[int], stopping: asyncio.Event
+    port: int,
+    number: int,
+    pause_s: float,
+    found: list[tuple[float, float, str]],
+    failed: list[int],
+    stopping: asyncio.Event,
 ) -> None:
     reader = writer = None
     n = 0
@@ -246,4 +259,4 @@ async def _client(
         except (OSError, asyncio.IncompleteReadError):
             failed[0] += 1
             writer = None
-        await asyncio.sleep(0)
+        await asyncio.sleep(max(0.0, began + pause_s - time.monotonic()))

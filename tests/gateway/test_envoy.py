@@ -85,6 +85,23 @@ def test_after_apply_every_new_request_is_on_the_new_routes(gateway, fraud, upst
         assert answer(gateway) == ("8" if backend else "7")
 
 
+def test_on_the_way_home_the_routes_go_first(gateway, fraud, upstream, table, monkeypatch):
+    """The way out needs a cluster that Envoy has not; so does a way that Envoy's word is missing for."""
+    files = {name: gateway.envoy.settings.resource(name) for name in ("cds", "rds")}
+
+    def order(wanted):
+        before = {name: path.read_bytes() for name, path in files.items()}
+        gateway.envoy.apply(wanted)
+        changed = {name: path.stat().st_mtime_ns for name, path in files.items() if path.read_bytes() != before[name]}
+        return sorted(changed, key=changed.__getitem__)
+
+    gateway.envoy.apply(table(1, fraud()))
+    out, home = fraud(canary=upstream("8").backend(), canary_weight=500), fraud()
+    assert order(table(2, out)) == ["cds", "rds"]
+    assert order(table(3, home))[0] == "rds"
+    assert order(table(4, out))[0] == "rds", "its clusters are kept for one change"
+
+
 def test_a_changed_listener_loses_no_request_either(gateway, fraud, upstream, table):
     gateway.envoy.apply(table(1, fraud()))
     with Load(gateway.port) as load:

@@ -48,7 +48,7 @@ class Scope:
 
 
 class Collector:
-    """Drains the live and the shadow log. One per project; whoever calls it holds ``collecting``, the controller's lock for this.
+    """Drains the live and the shadow log. One per project; whoever calls it holds the controller's ``collecting``.
 
     After an error nothing is taken from memory: what is read and what is counted comes from the disk again, as it does
     after a restart.

@@ -142,7 +142,8 @@ class Envoy:
     def apply(self, table: RouteTable) -> Applied:
         """Put a table in force and wait until Envoy says so.
 
-        Clusters come before their routes and go one change after them, so that requests in flight keep theirs.
+        Clusters come before their routes and go one change after them, so that requests in flight keep theirs. Where
+        Envoy has all of them, as on every way home, the routes go first: nobody waits for anything else.
 
         Raises ``Conflict`` for a generation that is not higher (the same table again is fine), and ``Rejected`` with
         Envoy's reason when it does not take the table; then the one before is in force. Raises ``Unavailable`` when
@@ -264,7 +265,7 @@ class Envoy:
     def _refused_listener(self) -> bool:
         """Typically because somebody else has the port."""
         try:
-            return self._state("lds").refusals > 0
+            return self._states("lds")["lds"].refusals > 0
         except Unavailable:
             return False
 
@@ -289,11 +290,12 @@ class Envoy:
         }
 
     def _swap(self, last: RouteTable, table: RouteTable) -> str:
+        known = envoy_config.cluster_names(last) if self._tables.is_confirmed(last) else set()
         self._tables.write(table)
-        files = self._files(table, last)
+        files, states = self._files(table, last), self._states(*_STATS)
         try:
-            for kind, file in files.items():
-                self._publish(kind, file)
+            for kind in reversed(files) if envoy_config.cluster_names(table) <= known else files:
+                self._publish(kind, files[kind], states[kind])
         except Rejected:
             self._restore(last)
             raise
@@ -307,9 +309,9 @@ class Envoy:
         for kind in ("rds", "lds", "cds"):
             self._write(kind, files[kind])
 
-    def _publish(self, kind: str, file: Config) -> None:
-        """Write one file and wait for Envoy's word on it."""
-        version, before = version_of(file), self._state(kind)
+    def _publish(self, kind: str, file: Config, before: _State | None = None) -> None:
+        """Write one file and wait for Envoy's word on it; ``before``: its word until now, if that is known."""
+        version, before = version_of(file), before or self._states(kind)[kind]
         if before.version == version and self._written(kind) == version:
             return
         mark, now = self._log_mark(), before
@@ -317,7 +319,7 @@ class Envoy:
 
         def decided() -> bool:
             nonlocal now
-            now = self._state(kind)
+            now = self._states(kind)[kind]
             return now.refusals > before.refusals or (now.version == version and not now.warming)
 
         if not _within(CONFIRM_S, decided):  # what is on disk stays: it may be a kill, and Envoy may yet read it
@@ -325,14 +327,17 @@ class Envoy:
         if now.refusals > before.refusals:
             raise Rejected("ST0719", f"Envoy rejected {kind} version {version}: {self._log_since(mark)}")
 
-    def _state(self, kind: str) -> _State:
-        stats = self.admin.stats(
-            rf"^{re.escape(_STATS[kind])}\.(version_text|update_rejected|update_failure)$|{_WARMING}"
-        )
-        warming = int(stats.pop(_WARMING, 0)) > 0
-        found = {name.rpartition(".")[2]: value for name, value in stats.items()}
-        refusals = int(found.get("update_rejected", 0)) + int(found.get("update_failure", 0))
-        return _State(str(found.get("version_text", "")), refusals, warming)
+    def _states(self, *kinds: str) -> dict[str, _State]:
+        """What Envoy says of these kinds of files, asked at once."""
+        prefixes = "|".join(re.escape(_STATS[kind]) for kind in kinds)
+        found = self.admin.stats(rf"^({prefixes})\.(version_text|update_rejected|update_failure)$|{_WARMING}")
+        warming = int(found.get(_WARMING, 0)) > 0
+
+        def state(prefix: str) -> _State:
+            refusals = sum(int(found.get(f"{prefix}.{name}", 0)) for name in ("update_rejected", "update_failure"))
+            return _State(str(found.get(f"{prefix}.version_text", "")), refusals, warming)
+
+        return {kind: state(_STATS[kind]) for kind in kinds}
 
     def _written(self, kind: str) -> str:
         """The version of a file on disk: its first entry, so that the rest need not be parsed. Empty if it has none."""

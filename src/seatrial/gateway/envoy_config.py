@@ -16,7 +16,7 @@ from seatrial.gateway.envoy_routes import route_config
 from seatrial.gateway.routes import RouteTable
 from seatrial.gateway.settings import Settings
 
-__all__ = ["Config", "bootstrap", "clusters", "listeners", "routes", "static_bootstrap", "version_of"]
+__all__ = ["Config", "bootstrap", "cluster_names", "clusters", "listeners", "routes", "static_bootstrap", "version_of"]
 
 
 def clusters(table: RouteTable, *, last: RouteTable | None = None) -> Config:
@@ -24,6 +24,11 @@ def clusters(table: RouteTable, *, last: RouteTable | None = None) -> Config:
     tables = [table] if last is None else [last, table]
     wanted = {cluster["name"]: cluster for each in tables for cluster in cluster_config(each)}
     return _resources([wanted[name] for name in sorted(wanted)])
+
+
+def cluster_names(table: RouteTable) -> set[str]:
+    """What the routes of a table need."""
+    return {cluster["name"] for cluster in cluster_config(table)}
 
 
 def routes(table: RouteTable) -> Config:

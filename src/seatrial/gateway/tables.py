@@ -33,9 +33,13 @@ class TableFiles:
         """Before Envoy is told, so that a crash never brings an old table back."""
         write_atomically(self._last, table.to_json(), reserve=self._reserve)
 
+    def is_confirmed(self, table: RouteTable) -> bool:
+        """Whether Envoy has said that it uses this table, and all that it needs."""
+        return _generation(self._confirmed) == table.generation
+
     def confirm(self, table: RouteTable) -> None:
         """After Envoy has said that it uses it."""
-        if _generation(self._confirmed) != table.generation:
+        if not self.is_confirmed(table):
             write_atomically(self._confirmed, table.to_json(), reserve=self._reserve)
 
 
