@@ -13,7 +13,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,13 +24,14 @@ import pyarrow as pa
 from seatrial.errors import Unavailable, UsageError
 from seatrial.events.log import READ_BYTES, LogReader, Progress, Slice, rotate
 from seatrial.events.parts import ingest
-from seatrial.events.schema import OUTCOME_SCHEMA, to_micros, to_table
+from seatrial.events.schema import OUTCOME_SCHEMA, columns_to_table, to_micros
 
 MAX_VALUE = 1e9
 """Largest size of a value: sums are kept in whole millionths of 64-bit integers."""
 
 MAX_NAME = 500
 _FIELDS = frozenset({"model", "key", "name", "value", "time", "revision"})
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,20 +210,32 @@ def _is_at(path: Path, log: int) -> bool:
 
 def _line(record: Outcome, received: int) -> str:
     document = [record.model, record.key, record.name, record.value, to_micros(record.time), record.revision, received]
-    return json.dumps(document, ensure_ascii=False) + "\n"
+    return _encode(document) + "\n"
 
 
 def _tables(lines: bytes, lifted: int | None) -> dict[str, pa.Table]:
-    rows: dict[str, list[dict[str, object]]] = {}
-    for line in lines.split(b"\n"):
-        try:
-            model, key, name, value, time, revision, received = json.loads(line)
-        except ValueError:  # blank, or torn by a crash before it was acknowledged
-            continue
-        received_at = received if lifted is None else max(received, lifted)
-        row = dict(zip(OUTCOME_SCHEMA.names, (key, name, value, time, revision, received_at, model), strict=True))
-        rows.setdefault(model, []).append(row)
-    return {model: to_table(found, OUTCOME_SCHEMA) for model, found in rows.items()}
+    rows: dict[str, list[list[Any]]] = {}
+    for document in _documents(lines):
+        if isinstance(document, list) and len(document) == len(OUTCOME_SCHEMA):
+            rows.setdefault(document[0], []).append(document)
+    tables = {}
+    for model, found in rows.items():
+        models, *columns, received = (list(column) for column in zip(*found, strict=True))
+        received_at = received if lifted is None else [max(moment, lifted) for moment in received]
+        tables[model] = columns_to_table([*columns, received_at, models], OUTCOME_SCHEMA)
+    return tables
+
+
+def _documents(lines: bytes) -> list[Any]:
+    """The log's lines; what is blank, or was torn by a crash before it was acknowledged, is left out."""
+    try:
+        found: list[Any] = json.loads(b"[" + lines.rstrip(b"\n").replace(b"\n", b",") + b"]")  # all at once
+    except ValueError:
+        found = []
+        for line in lines.split(b"\n"):
+            with suppress(ValueError):
+                found.append(json.loads(line))
+    return found
 
 
 def _loads(line: bytes, where: str) -> object:
@@ -248,6 +261,8 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _word(value: object, field: str, where: str) -> str:
+    if type(value) is str and 0 < len(value) <= MAX_NAME and value.isascii():
+        return value  # nearly always
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or not _is_unicode(value):
