@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seatrial.errors import UsageError
 from seatrial.events.outcomes import Outcome, OutcomeLog, parse_ndjson, read_file
@@ -64,6 +66,46 @@ def test_a_bad_line_is_named_and_nothing_is_taken(bad, code, text):
         parse_ndjson(lines(GOOD, bad), model="m")
     assert caught.value.code == code
     assert "line 2" in caught.value.message
+
+
+GOOD_LINE = json.dumps(GOOD)
+HALF, REST = GOOD_LINE[:8], GOOD_LINE[8:]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"{GOOD_LINE}, {GOOD_LINE}",
+        f"{HALF}\n{REST}",
+        f"{GOOD_LINE}, {GOOD_LINE}\n{HALF}\n{REST}",
+        f'{GOOD_LINE}, {GOOD_LINE}\n{{"key": "a\nb", {REST}',
+    ],
+)
+def test_a_line_is_a_record_and_a_record_is_a_line(body):
+    """Also where there are as many records as lines, all told."""
+    with pytest.raises(UsageError, match="line 1: not JSON"):
+        parse_ndjson(body.encode(), model="m")
+
+
+@given(
+    st.lists(
+        st.sampled_from([GOOD_LINE, "", "[", "]", "{}", ", ", "[1, 2]", "null", HALF, REST, "{", "}", '"']), max_size=6
+    )
+)
+def test_all_lines_at_once_are_what_they_are_one_by_one(pieces):
+    def told(parse):
+        try:
+            return parse()
+        except UsageError as error:
+            return str(error)
+
+    whole = told(lambda: parse_ndjson("\n".join(pieces).encode(), model="m"))
+    one_by_one = [told(lambda piece=piece: parse_ndjson(piece.encode(), model="m")) for piece in pieces]
+    bad = [found for found in one_by_one if isinstance(found, str)]
+    if bad:
+        assert isinstance(whole, str)
+    else:
+        assert whole == [record for found in one_by_one for record in found]
 
 
 def test_a_record_needs_a_model_from_somewhere():
