@@ -157,10 +157,14 @@ class Matrix:
         server = self.first if role == "champion" else self.second
 
         def ask() -> Seen:
-            before, seen = len(server.asked), self.ask(unit)
-            if role == "shadow":  # the fault lasts until the copy has met it
-                self.live.wait_for(lambda: len(server.asked) > before)
-                self.live.wait_for(lambda: not self.live.controller.envoy.copies_in_flight())
+            if role != "shadow":
+                return self.ask(unit)
+            for _ in range(10):
+                before, seen = len(server.asked), self.ask(unit)
+                with suppress(AssertionError):  # a copy may get lost, and is not sent again
+                    self.live.wait_for(lambda before=before: len(server.asked) > before, 5)  # type: ignore[misc]
+                    break
+            self.live.wait_for(lambda: not self.live.controller.envoy.copies_in_flight())  # until it has met the fault
             return seen
 
         server.mode = mode

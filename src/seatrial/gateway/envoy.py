@@ -29,6 +29,7 @@ from seatrial.processes import is_free
 
 START_S = 20.0
 CONFIRM_S = 5.0
+LET_GO_S = 1.0
 HEALTH_S = 2.0
 """How long a healthy Envoy takes to answer at most."""
 
@@ -253,9 +254,9 @@ class Envoy:
         return process.pid
 
     def _require_free_port(self) -> None:
-        """Said before Envoy is asked: its own words for it are long."""
+        """Said before Envoy is asked: its own words are long. One that was just killed may need a moment to let go."""
         host, port = self.settings.host, self.settings.port
-        if port and not is_free(host, port):
+        if port and not _within(LET_GO_S, lambda: is_free(host, port)):
             raise Unavailable(
                 "ST0722",
                 f"the gateway's port {port} on {host} is taken by another program.",
