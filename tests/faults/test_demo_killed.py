@@ -64,7 +64,7 @@ def run(directory: Path, *, seed: int | None) -> Told:
         assert " 0 failed" in (directory / "told.txt").read_text()
         return decided(project)
     finally:
-        demo.send_signal(signal.SIGINT)
+        demo.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             demo.wait(60)
         subprocess.run([*SEATRIAL, "--project", str(project), "down"], capture_output=True, check=False)

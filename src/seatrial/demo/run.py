@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -40,6 +41,7 @@ def main(directory: Path, *, config: Path | None = None, plan: Path | None = Non
 
     ``keep`` leaves everything running afterwards until Ctrl-C, for trying `seatrial rollback` and the like.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # told to end, it stops what it started, as at Ctrl-C
     shipped = Path(str(files("seatrial.demo")))
     demo = Demo(directory.resolve(), read_config(config or shipped / "demo.yaml"), plan or shipped / "plan.yaml")
     try:
