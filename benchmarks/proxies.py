@@ -10,7 +10,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from benchmarks.machine import LOAD, SERVED, pin, running
-from seatrial.gateway import envoy_config
+from seatrial.gateway import envoy_clusters, envoy_config
 from seatrial.gateway.envoy import Envoy
 from seatrial.gateway.envoy_listeners import listener_config
 from seatrial.gateway.routes import Backend, Endpoint, ModelRoute, RouteTable
@@ -146,13 +146,18 @@ def route(up: Upstreams, *, canary: int = CANARY, mirrored: int = 0) -> ModelRou
 
 @contextmanager
 def seatrial_gateway(
-    directory: Path, up: Upstreams, *, canary: int = CANARY, mirrored: int = 0, capture: bool = True
+    directory: Path, up: Upstreams, *, canary: int = CANARY, mirrored: int = 0, capture: bool = True, keep: bool = True
 ) -> Iterator[tuple[Envoy, int]]:
-    """seatrial's own Envoy with one model; yields it and its port. Without ``capture``: no bodies, no log."""
+    """seatrial's own Envoy with one model; yields it and its port. Without ``capture``: no bodies, no log.
+
+    Without ``keep`` copies go straight to the shadow and its answers to nobody, as nginx does it.
+    """
     envoy = Envoy(directory / f"gateway-{mirrored}-{capture}", free_port())
     with ExitStack() as stack:
         if not capture:
             stack.enter_context(patch.object(envoy_config, "listener_config", _without_capture))
+        if not keep:
+            stack.enter_context(patch.object(envoy_clusters, "_tap", envoy_clusters._shadow))
         stack.callback(envoy.stop)
         envoy.start()
         envoy.apply(RouteTable(1, (route(up, canary=canary, mirrored=mirrored),)))
