@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: demo test test-slow test-full bench lint clean
+.PHONY: demo test test-slow test-full bench calibrate lint clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("seatrial needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -26,6 +26,9 @@ test-full: test test-slow
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks --json benchmarks/results.json
+
+calibrate: $(STAMP)
+	@$(BIN)/python -m benchmarks.calibration --json benchmarks/calibration/results.json --docs docs
 
 lint: $(STAMP)
 	@$(BIN)/ruff check src tests benchmarks

@@ -82,3 +82,12 @@ def test_a_shadow_is_nobodys_first_exposure():
     assert found.crossed == 0
     assert found.shadowed == {"error": {"shadow": 1}}
     assert found.firsts == {}
+
+
+def test_where_a_share_is_copied_only_its_units_are_compared():
+    """The others met the champion alone: their errors say nothing of the two models."""
+    both = [row("u", 1, 1, "champion", "error"), row("u", 1, 1, "shadow", "error")]
+    alone = [row("v", 1, 1, "champion", "error"), row("w", 2, 1, "champion")]
+    found = counts([*both, *alone], mirrored=(1,))
+    assert found.shadowed == {"error": {"champion": 1, "shadow": 1}}
+    assert found.mirrored == {"champion": 1, "shadow": 1}

@@ -81,6 +81,17 @@ def test_both_arms_failing_alike_is_not_the_canarys_doing() -> None:
     assert worse.judge(state(1_000)).verdict == "fail"
 
 
+def test_units_that_failed_as_champions_before_the_canary_grew_count_in_the_canary_too() -> None:
+    world = World().see(1, "champion", 1_000, 60).see(1, "champion", 5_000).see(1, "canary", 100)
+    for n in range(1, 1_001):
+        met = frozenset({"errors"}) if n <= 60 else frozenset()
+        world.facts.absorb([UnitRow(f"u{n}", Seen(10_000 + n, f"again{n}", 2, "canary"), met)])
+    judged = world.judge(state(164, 1_800))
+    assert judged.verdict != "pass", "6% of the canary's units fail, 1% of the champion's; 2pp are tolerable"
+    healthy = World().see(1, "champion", 6_000).see(1, "canary", 100).see(2, "canary", 1_000)
+    assert healthy.judge(state(164, 1_800)).verdict == "pass"
+
+
 def test_after_a_strike_old_units_neither_excuse_harm_nor_give_a_pass() -> None:
     struck = state(1_000, 0, 1_000, epoch=2)
     healthy_before = World().see(1, "canary", 3_000).see(1, "champion", 27_000)

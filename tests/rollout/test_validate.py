@@ -47,6 +47,8 @@ def test_the_healthy_plan_is_accepted() -> None:
         ("margin: 1pp}", "margin: 1pp, threshold: 1s}", "ST0217"),
         ("margin: 1pp}", "margin: 1pp, failOn: inferior}", "ST0218"),
         ("margin: 1pp}", "margin: 1pp, limit: 5/h}", "ST0220"),
+        ("margin: 5%,", "margin: 5%, historicEffect: 8%,", "ST0251"),
+        ("margin: 5%,", "margin: 5%, historicEffect: 8pp,", "ST0256"),
         ("deadline: 10d", "deadline: 5d", "ST0230"),
         ("lookEvery: 10s", "lookEvery: 7s", "ST0231"),
         ("timeBucket: 1h", "timeBucket: 2h", "ST0232"),

@@ -1,7 +1,8 @@
-"""Reference values of peers and papers, keyed by name; see oracles.json."""
+"""Reference values of peers and papers, by id; see oracles.json."""
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import pytest
 
 class Oracle(NamedTuple):
     inputs: dict[str, Any]
-    expected: dict[str, float]
+    expected: dict[str, Any]
     tolerance: float
 
     def matches(self, **actual: float) -> bool:
@@ -18,7 +19,17 @@ class Oracle(NamedTuple):
         return all(value == pytest.approx(self.expected[name], abs=self.tolerance) for name, value in actual.items())
 
 
+@cache
+def oracles() -> dict[str, Oracle]:
+    table = json.loads((Path(__file__).parent / "oracles.json").read_text())
+    return {row["id"]: Oracle(row["inputs"], row["expected"], row["tolerance"]) for row in table}
+
+
 @pytest.fixture
 def oracle() -> Callable[[str], Oracle]:
-    table = json.loads((Path(__file__).parent / "oracles.json").read_text())
-    return lambda name: Oracle(**table[name])
+    return lambda name: oracles()[name]
+
+
+@pytest.fixture
+def every_oracle() -> dict[str, Oracle]:
+    return oracles()

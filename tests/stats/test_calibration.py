@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from seatrial.stats.clustered import design_effect, stratified_effect
-from seatrial.stats.power import two_proportion_z
+from seatrial.stats.proportions import two_proportion_z
 from seatrial.stats.sequential import bounds, planned_information
 
 UNITS, STRATA, BUCKETS = 6_000, 32, 256

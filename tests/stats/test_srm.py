@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from seatrial.stats.srm import ALARM, ODDS_GRID, alarms, sample_ratio_log_e
+from seatrial.stats.srm import (
+    ALARM,
+    ODDS_GRID,
+    alarms,
+    chi_square_split,
+    multinomial_log_e,
+    sample_ratio_log_e,
+)
 
 PHASES = ((0.01, 20_000), (0.05, 20_000), (0.25, 20_000), (0.5, 20_000))
 LOOKS = 10
@@ -66,3 +73,33 @@ def test_reaching_the_threshold_is_an_alarm() -> None:
     assert not alarms(0.0)
     with pytest.raises(ValueError, match="alpha"):
         alarms(1.0, alpha=0.0)
+
+
+def test_peeking_at_the_chi_square_alarms_and_the_e_value_of_many_arms_does_not() -> None:
+    rng, shares = np.random.default_rng(14), [0.8, 0.1, 0.1]
+    peeked = sequential = 0
+    for _ in range(300):
+        seen = rng.multinomial(200, shares, size=40).cumsum(axis=0)
+        peeked += any(chi_square_split(counts, shares).p_value < 0.05 for counts in seen)
+        sequential += any(alarms(multinomial_log_e(counts, shares), 0.05) for counts in seen)
+    assert peeked / 300 > 0.2
+    assert sequential / 300 <= 0.05
+
+
+def test_a_third_arm_that_leaks_is_found() -> None:
+    assert alarms(multinomial_log_e([8_000, 1_000, 800], [0.8, 0.1, 0.1]))
+    assert chi_square_split([8_000, 1_000, 800], [0.8, 0.1, 0.1]).p_value < 1e-4
+    assert not alarms(multinomial_log_e([8_000, 1_000, 1_000], [0.8, 0.1, 0.1]))
+    assert chi_square_split([0, 0], [0.5, 0.5]).p_value == 1
+
+
+def test_what_is_no_split_is_refused() -> None:
+    for counts, shares in [
+        ([1], [1.0]), ([1, 2], [0.5, 0.6]), ([1, 2], [1.0, 0.0]), ([1, 2, 3], [0.5, 0.5]), ([-1, 2], [0.5, 0.5]),
+        ([1, 2], [math.nan, 0.5]), ([math.inf, 2], [0.5, 0.5]),
+    ]:  # fmt: skip
+        for call in (chi_square_split, multinomial_log_e):
+            with pytest.raises(ValueError):
+                call(counts, shares)
+    with pytest.raises(ValueError, match="concentration"):
+        multinomial_log_e([1, 2], [0.5, 0.5], concentration=0.0)

@@ -60,13 +60,18 @@ def to_inline_svg(chart: alt.LayerChart, *, name: str, label: str) -> str:
 
 def save(chart: alt.LayerChart, path: Path) -> Path:
     """Write ``path`` as .svg or .png, by its name."""
+    check_name(path)
     if path.suffix == ".svg":
         path.write_text(to_svg(chart), encoding="utf-8")
-    elif path.suffix == ".png":
-        path.write_bytes(to_png(chart))
     else:
-        raise UsageError("ST1101", f"'{path}': a chart is saved as .svg or .png.", remedy="Name the file so.")
+        path.write_bytes(to_png(chart))
     return path
+
+
+def check_name(path: Path) -> None:
+    """Before hours of work: UsageError unless a chart can be saved under this name."""
+    if path.suffix not in (".svg", ".png"):
+        raise UsageError("ST1101", f"'{path}': a chart is saved as .svg or .png.", remedy="Name the file so.")
 
 
 def _with_ids(svg: str, prefix: str) -> str:

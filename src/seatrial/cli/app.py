@@ -14,7 +14,9 @@ from seatrial import __version__
 from seatrial.cli import (
     access,
     alerts,
+    analyze,
     audit,
+    calc,
     demo,
     events,
     help,
@@ -43,12 +45,14 @@ project.add_to(app)
 app.add_typer(model.app, name="model")
 app.add_typer(plan.app, name="plan")
 app.add_typer(rollout.app, name="rollout")
+app.add_typer(analyze.app, name="analyze")
 switch.add_to(app)
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(events.app, name="events")
 app.add_typer(audit.app, name="audit")
 app.add_typer(access.app, name="access")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(calc.app, name="calc")
 report.add_to(app)
 demo.add_to(app)
 help.use_in(app)

@@ -7,17 +7,26 @@ from typing import Annotated
 
 import typer
 
-from seatrial.cli import output
+from seatrial.cli import forecast, output, simulate
 from seatrial.cli.session import project_of
-from seatrial.errors import Exit, PlanError, UsageError
+from seatrial.errors import Exit, PlanError
 
 app = typer.Typer(help="Release plans: check one, and see what it means.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(help="The plan's YAML file.")]
 
 
+app.command("forecast")(forecast.forecast)
+app.command("simulate")(simulate.simulate)
+
+
 @app.command("validate")
-def validate(file: File, as_json: output.Json = False) -> None:
+def validate(
+    context: typer.Context,
+    file: File,
+    model: Annotated[str | None, typer.Option(help="Also on the traffic of this model: can it be in time?")] = None,
+    as_json: output.Json = False,
+) -> None:
     """Every problem of a plan at once; exit 2 if there is one."""
     from seatrial.rollout.validate import problems
     from seatrial.store.plans import read_plan
@@ -30,6 +39,8 @@ def validate(file: File, as_json: output.Json = False) -> None:
         _validation_document([{"code": error.code, "where": str(file), "text": error.message, "remedy": error.remedy}])
         raise typer.Exit(Exit.USAGE) from None
     found = problems(plan)
+    if model is not None and not found:
+        found = forecast.refused(project_of(context), plan, model)
     if as_json:
         _validation_document([{"code": p.code, "where": p.where, "text": p.text, "remedy": p.remedy} for p in found])
     elif found:
@@ -53,14 +64,14 @@ def explain(
     as_json: output.Json = False,
 ) -> None:
     """What a release goes through: stages with their conditions, and the error budget of each guardrail."""
-    from seatrial.cli import forecast, plan_tables
+    from seatrial.cli import plan_tables
     from seatrial.control import views
     from seatrial.store.plans import check_plan, read_plan
 
     plan = check_plan(read_plan(file))
     document = views.plan_document(plan)
     if model is not None:
-        document["forecast"] = forecast.rows(project_of(context), plan, model, _size(effect))
+        document["forecast"] = forecast.rows(project_of(context), plan, model, forecast.effect_of(effect))
     if as_json:
         output.data(document)
         return
@@ -77,6 +88,8 @@ def explain(
             output.show(plan_tables.forecast(document))
             output.text("")
             output.text(plan_tables.sight(document, effect))
+            for problem in forecast.refused(project_of(context), plan, model):
+                output.text(f"✖ {problem}")
 
 
 @app.command("schema")
@@ -85,16 +98,6 @@ def schema() -> None:
     from seatrial.store.plans import plan_schema
 
     output.data(plan_schema())
-
-
-def _size(effect: str | None) -> float | None:
-    """How large the worsening is that was asked about. Raises UsageError for one without its unit."""
-    from seatrial.values import Margin
-
-    try:
-        return None if effect is None else Margin.parse(effect).value
-    except ValueError as error:
-        raise UsageError("ST0888", f"--effect: {error}.", remedy="e.g. --effect 2%") from None
 
 
 def _validation_document(found: list[dict[str, str]]) -> None:

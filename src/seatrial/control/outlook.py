@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from seatrial.control.catalog import load
 from seatrial.control.findings import evidence_of
 from seatrial.evidence.snapshot import Evidence
-from seatrial.ids import CHAMPION
-from seatrial.rollout.forecast import Sight, Traffic, forecast, observe
-from seatrial.rollout.plan import Plan
+from seatrial.ids import CANARY, CHAMPION
+from seatrial.rollout.forecast import Sight, Traffic, observe, sights
+from seatrial.rollout.forecast.sight import margin_of
+from seatrial.rollout.forecast.traffic import SHARE_KINDS, observe_pairs
+from seatrial.rollout.plan import Metric, Plan
 from seatrial.store.artifacts import ArtifactStore
 from seatrial.store.db import Transaction
+
+DAY_S = 86_400.0
 
 
 def outlook(
     tx: Transaction, artifacts: ArtifactStore, plan: Plan, model: str, effect: float | None = None
 ) -> list[Sight]:
     """One row a step and guardrail; empty when no rollout of the model has measured them. Raises NotFound."""
+    return sights(plan, traffic_of(tx, artifacts, plan, model), effect)
+
+
+def traffic_of(tx: Transaction, artifacts: ArtifactStore, plan: Plan, model: str) -> dict[str, Traffic]:
+    """By guardrail, from the latest rollout whose evidence is stored and knows the metric. Raises NotFound."""
     tx.models.get_model(model)
-    return forecast(plan, _traffic(tx, artifacts, plan, model), effect)
-
-
-def _traffic(tx: Transaction, artifacts: ArtifactStore, plan: Plan, model: str) -> dict[str, Traffic]:
-    """By guardrail, from the latest rollout whose evidence is stored and knows the metric."""
     found: dict[str, Traffic] = {}
     for stored in reversed(tx.rollouts.list(model)):
         if all(metric.name in found for metric in plan.guardrails):
@@ -29,13 +35,29 @@ def _traffic(tx: Transaction, artifacts: ArtifactStore, plan: Plan, model: str) 
         evidence = _latest_evidence(tx, artifacts, stored.id)
         if evidence is None:
             continue
-        days = (evidence.at - load(stored).state.started).total_seconds() / 86400
-        units = evidence.units.arms.get(CHAMPION, 0)
+        days = (evidence.at - load(stored).state.started).total_seconds() / DAY_S
         for metric in plan.guardrails:
-            if metric.name not in found and metric.name in evidence.metrics:
-                seen = observe(evidence.metrics[metric.name].tally, days, units)
-                found.update({} if seen is None else {metric.name: seen})
+            if metric.name not in found and (seen := _seen(evidence, metric, days)) is not None:
+                found[metric.name] = seen
     return found
+
+
+def _seen(evidence: Evidence, metric: Metric, days: float) -> Traffic | None:
+    """What the rollout knows of one metric: exposures that had the time to mature, over that time."""
+    if metric.name not in evidence.metrics:
+        return None
+    matured = days - (0.0 if metric.horizon is None else metric.horizon.seconds / DAY_S)
+    arms, touched = evidence.units.arms, evidence.units.touched.get(metric.name, {})
+    units = arms.get(CHAMPION, 0) + arms.get(CANARY, 0) - evidence.units.crossed
+    tally = evidence.metrics[metric.name].tally
+    seen = observe(tally, matured, round(units * matured / days) if days > 0 else 0, share=metric.kind in SHARE_KINDS)
+    if seen is not None and metric.pairs and metric.name in evidence.pairs:
+        noise = observe_pairs(evidence.pairs[metric.name].tally, margin_of(metric).scale)
+        return replace(seen, pair_variance=noise)
+    if seen is None or not metric.rare:
+        return seen
+    champion = arms.get(CHAMPION, 0)
+    return replace(seen, rate=touched.get(CHAMPION, 0) / champion if champion else 0.0)
 
 
 def _latest_evidence(tx: Transaction, artifacts: ArtifactStore, rollout: str) -> Evidence | None:

@@ -82,7 +82,7 @@ def size(value: float | None, sight: Document) -> str:
         return ""
     if sight["scale"] == "relative":
         return f"{value:.1%}"
-    return f"{100 * value:g}pp" if sight["note"].startswith("exact") else f"{value:.3g}"
+    return f"{100 * value:.3g}pp" if sight["note"].startswith("exact") else f"{value:.3g}"
 
 
 def percent(value: float) -> str:

@@ -23,7 +23,19 @@ from seatrial.engines.duck import DuckEngine
 from seatrial.engines.expressions import EARLY, EXPOSURES, OUTCOMES, segment_column
 from seatrial.engines.source import PartSource
 from seatrial.engines.statements import GRACE, MaturityGroup, column, rare_metrics, statements_of
-from seatrial.engines.sums import CellRows, Held, Segments, blocks, coded, integers, segments_of
+from seatrial.engines.sums import (
+    HIT,
+    CellRows,
+    Held,
+    Segments,
+    blocks,
+    coded,
+    count_by_arm,
+    integers,
+    mature_values,
+    prompt_values,
+    segments_of,
+)
 from seatrial.events.parts import model_directory
 from seatrial.events.schema import UNKNOWN, from_micros, to_micros
 from seatrial.evidence.facts import MutableFacts, Seen, UnitRow
@@ -35,7 +47,6 @@ from seatrial.rollout.plan import Metric, Plan
 
 _LONG_AGO = -(1 << 60)
 _PRUNE_AT = 50_000
-_HIT = {"error_rate": "failed", "latency": "slow"}
 _ARROW = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "boolean": pa.bool_()}
 
 
@@ -228,25 +239,21 @@ class EvidenceBuilder:
 
     def _absorb_arrivals(self) -> None:
         found = self._query(self._statements.arrivals)
-        _count(self._requests, found, integers(found, "requests"))
+        self._requests.update(count_by_arm(found, integers(found, "requests")))
         for phase, arm in set(zip(found["phase"].to_pylist(), found["arm"].to_pylist(), strict=True)):
             self._phases[phase] = self._window["until"]
             self._mirrored |= {phase} if arm == SHADOW else set()
         self._absorb_facts(found)
         found = found.filter(pc.not_equal(found["arm"], SHADOW))
-        _count(self._rows, found, integers(found, "exposures"))
+        self._rows.update(count_by_arm(found, integers(found, "exposures")))
         self._segments.learn(_first_seen(found, self._dimensions))
         rows = CellRows(found, self._dimensions, self._segments)
         requests = integers(found, "requests")
         for n, metric in enumerate(self._statements.prompt):
             held = self._live[metric.name]
+            held.absorb(rows, prompt_values(metric, found, n, requests))
             if metric.kind == "requests_per_unit":
-                held.absorb(rows, np.column_stack([requests, requests * MICRO, requests * 0]))
                 self._absorb_units(held, self._units_seen[metric.name], rows, found["unit"].to_pylist())
-            else:
-                counted = integers(found, column(n, "timed")) if metric.kind == "latency" else requests
-                hits = integers(found, column(n, _HIT[metric.kind]))
-                held.absorb(rows, np.column_stack([counted, hits * MICRO, counted * MICRO]))
         still_open = self._window["until"] // self._statements.clock.bucket * self._statements.clock.bucket // MICRO
         for seen in self._units_seen.values():
             for cell in [cell for cell in seen if cell.time < still_open]:
@@ -255,7 +262,7 @@ class EvidenceBuilder:
     def _absorb_facts(self, found: pa.Table) -> None:
         """First requests and rare events of the units; a row may hold several requests of a unit."""
         rare = rare_metrics(self.plan)
-        hits = [integers(found, column(self._statements.prompt.index(m), _HIT[m.kind])) for m in rare]
+        hits = [integers(found, column(self._statements.prompt.index(m), HIT[m.kind])) for m in rare]
         names = [metric.name for metric in rare]
         met = zip(*((of_metric > 0).tolist() for of_metric in hits), strict=True) if rare else repeat(())
         keys = zip(*(found[name].to_pylist() for name in ("unit", "phase", "arm", "first")), strict=True)
@@ -293,27 +300,17 @@ class EvidenceBuilder:
                 self._absorb_pair(self._pairs[metric.name], found, rows, n)
 
     def _absorb_metric(self, metric: Metric, held: Held, found: pa.Table, rows: CellRows, n: int) -> None:
-        """See ``Metric.missing``: a mature exposure without outcome is left out, or counted with the value 0 or 1."""
-        exposures, present = integers(found, "exposures"), integers(found, column(n, "found"))
-        missing = exposures - present
-        _count(held.mature, found, exposures)
-        _count(held.missing, found, missing)
-        if metric.kind == "missing_outcomes":
-            counted, numerator, denominator = exposures, missing * MICRO, exposures * MICRO
-        else:
-            counted, numerator = present, integers(found, column(n, "sum"))
-            denominator = integers(found, column(n, "over")) if metric.kind == "ratio" else present * MICRO
-            if metric.missing != "exclude" and metric.kind != "loss":
-                worst = MICRO if metric.missing == "fail" and metric.better == "decrease" else 0
-                counted, numerator = exposures, numerator + missing * worst
-                denominator = denominator + missing * MICRO
-        held.absorb(rows, np.column_stack([counted, numerator, denominator]))
+        exposures = integers(found, "exposures")
+        values, missing = mature_values(metric, found, n, exposures)
+        held.mature.update(count_by_arm(found, exposures))
+        held.missing.update(count_by_arm(found, missing))
+        held.absorb(rows, values)
 
     def _absorb_pair(self, held: Held, found: pa.Table, rows: CellRows, n: int) -> None:
         exposures, present = integers(found, "exposures"), integers(found, column(n, "found"))
         for arm, name in ((CHAMPION, "sum"), (SHADOW, "s_sum")):
-            _count(held.mature, found, exposures, arm=arm)
-            _count(held.missing, found, exposures - present, arm=arm)
+            held.mature.update(count_by_arm(found, exposures, arm=arm))
+            held.missing.update(count_by_arm(found, exposures - present, arm=arm))
             held.absorb(rows, np.column_stack([present, integers(found, column(n, name)), present * MICRO]), arm=arm)
 
     def _absorb_mirror(self) -> None:
@@ -368,14 +365,6 @@ def _outcome_rows(part: pa.Table) -> pa.Table:
         pc.cast(part["received_at"], pa.int64()),
     ]  # fmt: skip
     return pa.table(columns, schema=_schema(OUTCOMES))
-
-
-def _count(
-    counter: Counter[tuple[int, Arm]], found: pa.Table, values: NDArray[np.int64], *, arm: Arm | None = None
-) -> None:
-    for phase, its_arm, n in zip(found["phase"].to_pylist(), found["arm"].to_pylist(), values.tolist(), strict=True):
-        if n:
-            counter[phase, arm or its_arm] += n
 
 
 def _first_seen(found: pa.Table, dimensions: Sequence[str]) -> dict[str, int]:

@@ -15,11 +15,11 @@ from seatrial.engines.expressions import (
     around_window,
     compile_sql,
     cross_sums,
+    holds,
     in_window,
     mature_sums,
     prompt_sums,
     segment_column,
-    whole,
     with_outcomes,
 )
 from seatrial.evidence.tally import MICRO
@@ -89,7 +89,7 @@ class Statements:
 
     def _arrivals(self) -> ir.Table:
         e = self.exposures.filter(in_window(self.exposures.t))
-        sums = {"exposures": whole(e.eid.notnull()), "requests": whole(e.row == 0)}
+        sums = {"exposures": holds(e.eid.notnull()), "requests": holds(e.row == 0)}
         for n, metric in enumerate(self.prompt):
             sums |= {column(n, name): value for name, value in prompt_sums(metric, e).items()}
         return cross_sums(
@@ -181,7 +181,7 @@ class MaturityGroup:
         names = sorted({name for metric in metrics for name in metric.outcomes})
         rows = with_outcomes(rows.filter(in_window(rows.due)), self.base.outcomes, names)
         values = {name: rows[f"value_{n}"] for n, name in enumerate(names)}
-        sums = {"exposures": whole(rows.eid.notnull())}
+        sums = {"exposures": holds(rows.eid.notnull())}
         for n, metric in enumerate(metrics):
             sums |= {column(n, name): value for name, value in mature_sums(metric, rows, values).items()}
         return cross_sums(rows, self.base.clock, ["phase", "arm", "bucket", *self.base.segment_columns], sums)

@@ -1,4 +1,4 @@
-"""Sums held for one metric, grown in place and handed out as values that never change."""
+"""Sums held for one metric, grown in place and handed out as values that never change, and what rows add to them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from seatrial.engines.statements import column
 from seatrial.events.schema import SEGMENT_PREFIX, UNKNOWN
 from seatrial.evidence.tally import MICRO, TOTAL, UNIT_BUCKETS, Cell, Sums, Tally
 from seatrial.ids import Arm
+from seatrial.rollout.plan import Metric
 
 MAX_VALUES = 50
 OTHER = "other"
+HIT = {"error_rate": "failed", "latency": "slow"}
+"""The column that counts the rare event of a metric."""
 
 
 class Segments:
@@ -33,6 +37,11 @@ class Segments:
     def name(self, segment: str) -> str:
         """The segment a ``dimension=value`` is counted in."""
         return self._names.get(segment) or f"{segment.partition('=')[0]}={OTHER}"
+
+    def values(self, dimension: str) -> list[str]:
+        """Values of a dimension with cells of their own."""
+        named = (segment.partition("=") for segment in self._names)
+        return [value for name, equals, value in named if equals and name == dimension]
 
     def learn(self, seen: Mapping[str, int]) -> None:
         """Admit new values, given with the time of their first exposure."""
@@ -119,6 +128,43 @@ class Held:
     def tally(self) -> Tally:
         """What is held now."""
         return Tally(dict(self.cells))
+
+
+def prompt_values(metric: Metric, found: pa.Table, n: int, requests: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What rows add to a metric known at once (``expressions.prompt_sums``), without the units of requests per unit."""
+    if metric.kind == "requests_per_unit":
+        return np.column_stack([requests, requests * MICRO, requests * 0])
+    counted = integers(found, column(n, "timed")) if metric.kind == "latency" else requests
+    return np.column_stack([counted, integers(found, column(n, HIT[metric.kind])) * MICRO, counted * MICRO])
+
+
+def mature_values(
+    metric: Metric, found: pa.Table, n: int, exposures: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What mature rows add (``expressions.mature_sums``), and how many of them have no outcome.
+
+    See ``Metric.missing``: a mature exposure without outcome is left out, or counted with the value 0 or 1.
+    """
+    present = integers(found, column(n, "found"))
+    missing = exposures - present
+    if metric.kind == "missing_outcomes":
+        return np.column_stack([exposures, missing * MICRO, exposures * MICRO]), missing
+    counted, numerator = present, integers(found, column(n, "sum"))
+    denominator = integers(found, column(n, "over")) if metric.kind == "ratio" else present * MICRO
+    if metric.missing != "exclude" and metric.kind != "loss":
+        worst = MICRO if metric.missing == "fail" and metric.better == "decrease" else 0
+        counted, numerator = exposures, numerator + missing * worst
+        denominator = denominator + missing * MICRO
+    return np.column_stack([counted, numerator, denominator]), missing
+
+
+def count_by_arm(found: pa.Table, values: NDArray[np.int64], *, arm: Arm | None = None) -> Counter[tuple[int, Arm]]:
+    """Sums of a column by (phase, arm), under another arm if one is given."""
+    counter: Counter[tuple[int, Arm]] = Counter()
+    for phase, its_arm, n in zip(found["phase"].to_pylist(), found["arm"].to_pylist(), values.tolist(), strict=True):
+        if n:
+            counter[phase, arm or its_arm] += n
+    return counter
 
 
 def integers(table: pa.Table, name: str) -> NDArray[np.int64]:

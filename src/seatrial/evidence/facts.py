@@ -93,12 +93,13 @@ class MutableFacts:
         firsts: dict[str, Counter[tuple[int, Arm]]] = {}
         touched: dict[str, Counter[Arm]] = {}
         shadowed: dict[str, Counter[Arm]] = {}
-        for (name, _), where in self.events.items():
+        copied = {(unit, phase) for unit, phase, arm in self.by_phase if arm == "shadow" and phase in mirrored}
+        for (name, unit), where in self.events.items():
             served = [place for place in where if place[1] != "shadow"]
             touched.setdefault(name, Counter()).update({arm for _, arm in served})
             if recent := [place for place in served if place[0] in live]:
                 firsts.setdefault(name, Counter()).update([min(recent)])
-            shadowed.setdefault(name, Counter()).update({arm for phase, arm in where if phase in mirrored})
+            shadowed.setdefault(name, Counter()).update({arm for phase, arm in where if (unit, phase) in copied})
         arms_of = Counter(unit for unit, arm in self.by_arm if arm != "shadow")
         return UnitCounts(
             new=Counter((s.phase, s.arm) for s in self.first.values()),
@@ -108,8 +109,8 @@ class MutableFacts:
             firsts=firsts,
             touched=touched,
             shadowed=shadowed,
-            live=_distinct(self.by_phase, live),
-            mirrored=_distinct(self.by_phase, mirrored),
+            live=_distinct(key for key in self.by_phase if key[1] in live),
+            mirrored=_distinct(key for key in self.by_phase if key[:2] in copied),
         )
 
 
@@ -121,7 +122,8 @@ class UnitCounts:
     (phase, arm); ``crossed``: units that were in both champion and canary (a ramp moves each of them once, one way).
     Rare events: ``firsts`` counts, per event, units by the (phase, arm) of their first one in the live phases asked
     for; ``touched`` the distinct units of an arm that ever met it; ``shadowed`` those in the mirrored phases asked for.
-    ``live`` and ``mirrored``: distinct units of an arm in the live and in the mirrored phases asked for.
+    ``live`` and ``mirrored``: distinct units of an arm in the live and in the mirrored phases asked for. Where only a
+    share is copied, the mirrored ones are the units with a copy: both models saw the same.
     """
 
     new: Mapping[tuple[int, Arm], int] = field(default_factory=dict)
@@ -135,8 +137,8 @@ class UnitCounts:
     mirrored: Mapping[Arm, int] = field(default_factory=dict)
 
 
-def _distinct(by_phase: Iterable[tuple[str, int, Arm]], phases: Collection[int]) -> Counter[Arm]:
-    return Counter(arm for _, arm in {(unit, arm) for unit, phase, arm in by_phase if phase in phases})
+def _distinct(seen: Iterable[tuple[str, int, Arm]]) -> Counter[Arm]:
+    return Counter(arm for _, arm in {(unit, arm) for unit, _, arm in seen})
 
 
 _Key = TypeVar("_Key")

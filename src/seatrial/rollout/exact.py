@@ -63,8 +63,10 @@ def judge_rare(
     pass as well, and they alone can excuse harm.
     """
     q = _Question(plan, metric, metric.margin or DEFAULT_MARGIN, arms, state, evidence)
-    whole, epoch = q.whole(), q.epoch()
     first_epoch = state.epoch <= state.phases[0].number
+    whole = q.whole()
+    # Not q.epoch(): while a canary grows, a unit that met the event as champion's would count in its units only.
+    epoch = whole if first_epoch else q.epoch()
     strata = q.strata()
     harmful = strata.log_e(q.null, harm_grid(q.null)) >= math.log(1 / alpha_fail)
     status: Status = "ok" if epoch.candidate.units and epoch.champion.units else "no_data"

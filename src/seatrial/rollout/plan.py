@@ -41,7 +41,8 @@ class Metric:
     ``missing``: what a mature exposure without outcome is. ``per``: whether exposures or units are counted.
     ``fail_on``: *harm* stops when the metric is proven worse at all; *inferior* only when worse by the margin, which
     needs a ``justification``. ``weight``: share of the false-rollback budget. ``limit``: an absolute bound of the
-    canary's rate (or of its sum per time) that aborts at once if the champion is inside it.
+    canary's rate (or of its sum per time) that aborts at once if the champion is inside it. ``historic_effect``: by how
+    much the champion is known to beat the baseline it once replaced; the margin may give up only a part of that.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
@@ -62,6 +63,7 @@ class Metric:
     per: Literal["request", "unit"] | None = None
     fail_on: Literal["harm", "inferior"] = "harm"
     justification: str | None = None
+    historic_effect: Margin | None = None
     weight: float = 1.0
 
     @property
@@ -169,7 +171,10 @@ class Strikes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A release plan. ``time_bucket`` is the length of a stratum, ``look_every`` the distance of looks (event time)."""
+    """A release plan. ``time_bucket`` is the length of a stratum, ``look_every`` the distance of looks (event time).
+
+    ``margin_at_most``: the part of a metric's historic effect that its margin may give up, 50% if it is not said.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
@@ -187,6 +192,7 @@ class Plan:
     on_deadline: Literal["hold", "abort"] = "hold"
     alpha: Alpha = field(default_factory=Alpha)
     strikes: Strikes = field(default_factory=Strikes)
+    margin_at_most: Share | None = None
 
     @property
     def guardrails(self) -> tuple[Metric, ...]:

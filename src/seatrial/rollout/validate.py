@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from seatrial.rollout.plan import OUTCOME_KINDS, Metric, Plan
 from seatrial.rollout.stages import Stage, compile_stages
-from seatrial.values import Rate, Share
+from seatrial.values import Margin, Rate, Share
+
+PRESERVED = Share(5_000)
+"""The part of a historic effect that a margin may give up, unless the plan says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Problem:
 
 def problems(plan: Plan) -> list[Problem]:
     """Everything that is wrong with a plan, in reading order; empty when it can be honoured."""
-    return [*_steps(plan), *_ignored(plan), *_metrics(plan), *_times(plan)]
+    return [*_steps(plan), *_ignored(plan), *_metrics(plan), *_erosion(plan), *_times(plan)]
 
 
 def _steps(plan: Plan) -> Iterator[Problem]:
@@ -130,6 +133,28 @@ def _metric(m: Metric, where: str) -> Iterator[Problem]:
         yield Problem("ST0220", where, f"kind {m.kind} has no share to limit.", "Remove 'limit'.")
     if m.rare and m.margin is not None and m.margin.scale == "absolute" and m.margin.value >= 1:
         yield Problem("ST0221", where, "an absolute margin of a share is below 1.", "e.g. margin: 1pp.")
+
+
+def _erosion(plan: Plan) -> Iterator[Problem]:
+    """Margins that give up too much of what the champion was released for (as M2 of M1 in FDA 2016)."""
+    allowed = PRESERVED if plan.margin_at_most is None else plan.margin_at_most
+    for m in plan.metrics:
+        if m.historic_effect is None:
+            continue
+        where, gained = f"metric '{m.name}'", m.historic_effect
+        if m.margin is None or m.margin.scale != gained.scale:
+            yield Problem(
+                "ST0256", where, f"a historicEffect of {gained} cannot be held against a margin of {m.margin}.",
+                "Give both in the same unit: per cent, or absolute.",
+            )  # fmt: skip
+        elif m.margin.value > allowed.fraction * gained.value * (1 + 1e-9):
+            yield Problem(
+                "ST0251", where,
+                f"a margin of {m.margin} gives up {m.margin.value / gained.value:.0%} of the {gained} by which the "
+                f"champion beats its baseline; at most {allowed} may be given up.",
+                f"Take a margin of {Margin(allowed.fraction * gained.value, gained.scale)} or less, or raise "
+                "'marginAtMost'.",
+            )  # fmt: skip
 
 
 def _surplus(m: Metric, where: str, reads_outcomes: bool) -> Iterator[Problem]:

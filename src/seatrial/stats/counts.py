@@ -1,4 +1,4 @@
-"""Exact sequential tests of counts: rare errors in two arms, and a single proportion. Valid at every look."""
+"""Exact tests of counts: rare errors in two arms, and a single proportion. Valid at every look, but for one of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaln, xlog1py, xlogy
+from scipy.special import bdtr, bdtrc, betaln, gammaln, xlog1py, xlogy
+
+from seatrial.stats.checks import check_counts
+from seatrial.stats.exact import Alternative
 
 GRID_POINTS = 24
 
@@ -45,6 +48,26 @@ def rate_ratio_log_e(x: ArrayLike, m: ArrayLike, share: ArrayLike, *, theta0: fl
     return top + math.log(float(np.exp(log_ratios - top).mean()))
 
 
+def conditional_binomial_p(x: int, m: int, share: float, alternative: Alternative = "two-sided") -> float:
+    """Exact p-value of x canary events among m of both arms, at one look, if the canary's part is ``share``.
+
+    The fixed-sample companion of `rate_ratio_log_e`, for one split of traffic: no base rate is needed. Two-sided: all
+    counts that are no more likely than x. 1 without events. Raises ValueError for x outside [0, m] or a share outside
+    (0, 1). Source: Przyborowski & Wilenski (1940).
+
+    >>> round(conditional_binomial_p(9, 40, 0.1, "greater"), 6), round(conditional_binomial_p(37, 1000, 0.05), 6)
+    (0.015495, 0.059093)
+    """
+    check_counts(x, m)
+    if not 0 < share < 1:
+        raise ValueError(f"the canary's share must be between 0 and 1, not {share}")
+    if alternative == "greater":
+        return float(bdtrc(x - 1, m, share)) if x > 0 else 1.0
+    if alternative == "less":
+        return float(bdtr(x, m, share))
+    return min(1.0, _no_more_likely(x, m, share))
+
+
 def harm_grid(theta0: float = 1.0) -> NDArray[np.float64]:
     """24 log-spaced rate ratios from 1.1 to 20 times theta0: what "worse" may look like. ValueError unless positive.
 
@@ -76,8 +99,7 @@ def bernoulli_bounds(x: float, n: float, *, alpha: float, planned_n: float) -> t
     >>> bernoulli_bounds(0, 0, alpha=0.05, planned_n=200)
     (0.0, 1.0)
     """
-    if not 0 <= x <= n < math.inf:
-        raise ValueError(f"{x} successes in {n} trials are impossible")
+    check_counts(x, n)
     if not (0 < alpha < 1 and 0 < planned_n < math.inf):
         raise ValueError(f"alpha must be in (0, 1) and the planned number positive, not {alpha} and {planned_n}")
     weight = max(planned_n / _tuning(alpha) - 1, 1e-3)
@@ -89,6 +111,35 @@ def _grid(theta0: float, low: float, high: float) -> NDArray[np.float64]:
     if not 0 < theta0 < math.inf:
         raise ValueError(f"a rate ratio must be positive and finite, not {theta0}")
     return theta0 * np.geomspace(low, high, GRID_POINTS)
+
+
+def _no_more_likely(x: int, m: int, share: float) -> float:
+    """Probability of the counts that are no more likely than x: its own tail, and the other one from the count as rare.
+
+    The probabilities fall on both sides of the most likely count, so halving finds where the other tail begins.
+    """
+    mode = math.floor((m + 1) * share)
+    if x == mode:
+        return 1.0
+
+    def rarer(k: int) -> bool:
+        return _log_binomial(k, m, share) <= _log_binomial(x, m, share) + 1e-7
+
+    low, high = (mode, m + 1) if x < mode else (-1, mode)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if rarer(middle) == (x < mode):
+            high = middle
+        else:
+            low = middle
+    if x < mode:
+        return float(bdtr(x, m, share)) + (float(bdtrc(high - 1, m, share)) if high <= m else 0.0)
+    return float(bdtrc(x - 1, m, share)) + (float(bdtr(low, m, share)) if low >= 0 else 0.0)
+
+
+def _log_binomial(k: int, m: int, share: float) -> float:
+    choices = gammaln(m + 1) - gammaln(k + 1) - gammaln(m - k + 1)
+    return float(choices + xlogy(k, share) + xlog1py(m - k, -share))
 
 
 def _tuning(alpha: float) -> float:

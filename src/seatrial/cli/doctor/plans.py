@@ -78,16 +78,16 @@ def _last_stage(case: Case, plan: Plan, model: str) -> list[Sight]:
     """
     from seatrial.cli.doctor.log import recent
     from seatrial.control.outlook import outlook
-    from seatrial.rollout.forecast import Traffic, forecast
+    from seatrial.rollout.forecast import Traffic, sights
     from seatrial.store.artifacts import ArtifactStore
 
-    sights = outlook(case.tx, ArtifactStore(case.project.artifacts), plan, model)
+    found = outlook(case.tx, ArtifactStore(case.project.artifacts), plan, model)
     seen = recent(case, model)
-    if not sights and seen.days > 0 and seen.bare < 0.5:
+    if not found and seen.days > 0 and seen.bare < 0.5:
         rate = Traffic(0.0, seen.requests / seen.days, seen.units / seen.days, 0.0)
-        sights = forecast(plan, {metric.name: rate for metric in plan.guardrails if metric.rare})
-    stages = [sight.stage for sight in sights]
-    return [sight for sight in sights if sight.stage == stages[-1]]
+        found = sights(plan, {metric.name: rate for metric in plan.guardrails if metric.rare})
+    stages = [sight.stage for sight in found]
+    return [sight for sight in found if sight.stage == stages[-1]]
 
 
 def _too_late(sight: Sight, plan: Plan) -> bool:
