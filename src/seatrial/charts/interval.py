@@ -214,7 +214,7 @@ def _bound_lines(
     named = [row for row, b in zip(steps, bounds, strict=True) if b.bound != b.margin][:1]
     dashed = style.chart(whole).mark_rule(color=style.INK, strokeDash=[6, 4], strokeWidth=1.2)
     solid = style.chart(steps).mark_rule(color=style.VERMILLION, strokeWidth=1.8)
-    margin_name = style.chart(whole).mark_text(align="right", baseline="bottom", dx=-3, dy=-3)  # pages cut what is outside
+    margin_name = style.chart(whole).mark_text(align="right", baseline="bottom", dx=-3, dy=-3)  # pages cut it outside
     bound_name = style.chart(named).mark_text(align="left", baseline="bottom", dx=4, dy=-3, color=style.VERMILLION)
     return [
         dashed.encode(x=x, x2="end:T", y=y),
