@@ -71,6 +71,7 @@ _REST: Final = """
 #segments: []
 #alpha: {rollback: 0.05, promotion: 0.05, srm: 0.001}
 #strikes: {perStep: 2, total: 4}
+#marginAtMost: null
 """
 
 _QUICK: Final = """\
