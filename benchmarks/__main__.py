@@ -16,7 +16,7 @@ from benchmarks.machine import Missing, describe
 from benchmarks.table import Result
 
 BENCHMARKS: dict[str, Callable[[bool], Result]] = {
-    "gateway": lambda quick: gateway.bench(seconds=2 if quick else 5, rounds=1 if quick else 2),
+    "gateway": lambda quick: gateway.bench(seconds=2 if quick else 4, rounds=1 if quick else 3),
     "rollback": lambda quick: rollback.bench(swaps=5 if quick else 50),
     "outcomes": lambda quick: outcomes.bench(batches=20 if quick else 200),
     "router": lambda quick: router.bench(decisions=20_000 if quick else 500_000),

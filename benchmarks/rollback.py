@@ -200,6 +200,7 @@ def _summary(swaps: list[Swap], requests: list[tuple[float, float, str]], failed
     span = requests[-1][0] - requests[0][0]
     return {
         "last start p50 ms": max(statistics.median(last_start), 0) * 1e3,
+        "last start p90 ms": max(percentile(last_start, 0.90), 0) * 1e3,
         "last start p99 ms": max(percentile(last_start, 0.99), 0) * 1e3,
         "last answer p99 ms": percentile(last_answer, 0.99) * 1e3,
         "confirmed p50 ms": statistics.median(confirm) * 1e3,
