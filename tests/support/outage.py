@@ -126,10 +126,10 @@ class Rig(Live):
     def truth(unit: str) -> int:
         return truth(unit)
 
-    def outcomes_known(self) -> int:
-        """How many outcomes there are, each counted once for every time it is kept."""
+    def outcomes_known(self) -> Counter[str]:
+        """Keys of the outcomes there are, each counted once for every time it is kept."""
         parts = sorted(self.project.outcomes.glob(f"model={self.model}/*.parquet"))
-        return sum(pq.read_metadata(part).num_rows for part in parts)
+        return Counter(key for part in parts for key in pq.read_table(part, columns=["key"])["key"].to_pylist())
 
     def by_hand(self, rollout: str, verb: str, **body: Any) -> None:
         self.client.call("POST", f"/v1/rollouts/{rollout}/{verb}", body)
