@@ -24,8 +24,8 @@ from seatrial.engines.sums import (
     CellRows,
     Held,
     Segments,
-    coded,
     count_by_arm,
+    first_seen,
     integers,
     mature_values,
     prompt_values,
@@ -166,7 +166,7 @@ def _held(plan: Plan, sums: pa.Table) -> _AllHeld:
     """The rows of the sums, absorbed into cells."""
     dimensions = [s.name for s in plan.segments if segment_column(s.name) in sums.column_names]
     held = _AllHeld({metric.name: Held() for metric in plan.metrics})
-    held.segments.learn(_first_seen(sums, dimensions))
+    held.segments.learn(first_seen(sums, integers(sums, "first").tolist(), dimensions))
     rows = CellRows(sums, dimensions, held.segments)
     requests = integers(sums, "requests")
     for n, metric in enumerate(plan.metrics):
@@ -193,17 +193,6 @@ def _absorb_units(held: _AllHeld, name: str, batch: _Batch, run: Run) -> None:
         for cell, where in cells:
             values = np.column_stack([0 * units[where], 0 * units[where], units[where]])
             held.of[name].add(cell, rows.bucket[where], values)
-
-
-def _first_seen(sums: pa.Table, dimensions: Sequence[str]) -> dict[str, int]:
-    seen: dict[str, int] = {}
-    times = integers(sums, "first").tolist()
-    for name in dimensions:
-        codes, values = coded(sums, segment_column(name))
-        for code, time in zip(codes.tolist(), times, strict=True):
-            segment = f"{name}={values[code]}"
-            seen[segment] = min(time, seen.get(segment, time))
-    return seen
 
 
 class _Units:

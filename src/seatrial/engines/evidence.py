@@ -9,7 +9,7 @@ whether one asked once or at every tick, before or after a restart.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from itertools import compress, repeat
 from pathlib import Path
@@ -29,8 +29,8 @@ from seatrial.engines.sums import (
     Held,
     Segments,
     blocks,
-    coded,
     count_by_arm,
+    first_seen,
     integers,
     mature_values,
     prompt_values,
@@ -246,7 +246,9 @@ class EvidenceBuilder:
         self._absorb_facts(found)
         found = found.filter(pc.not_equal(found["arm"], SHADOW))
         self._rows.update(count_by_arm(found, integers(found, "exposures")))
-        self._segments.learn(_first_seen(found, self._dimensions))
+        self._segments.learn(
+            first_seen(found, [int(first[:20]) for first in found["first"].to_pylist()], self._dimensions)
+        )
         rows = CellRows(found, self._dimensions, self._segments)
         requests = integers(found, "requests")
         for n, metric in enumerate(self._statements.prompt):
@@ -365,18 +367,6 @@ def _outcome_rows(part: pa.Table) -> pa.Table:
         pc.cast(part["received_at"], pa.int64()),
     ]  # fmt: skip
     return pa.table(columns, schema=_schema(OUTCOMES))
-
-
-def _first_seen(found: pa.Table, dimensions: Sequence[str]) -> dict[str, int]:
-    """Segments with the time of their first exposure in these rows."""
-    seen: dict[str, int] = {}
-    times = [int(first[:20]) for first in found["first"].to_pylist()]
-    for name in dimensions:
-        codes, values = coded(found, segment_column(name))
-        for code, time in zip(codes.tolist(), times, strict=True):
-            segment = f"{name}={values[code]}"
-            seen[segment] = min(time, seen.get(segment, time))
-    return seen
 
 
 def _left(all_of: Mapping[tuple[int, Arm], int], done: Mapping[tuple[int, Arm], int]) -> dict[tuple[int, Arm], int]:

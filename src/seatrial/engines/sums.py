@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -86,6 +86,18 @@ def segments_of(
         named = [segments.name(f"{dimension}={value}") for value in values]
         names = list(dict.fromkeys(named))
         yield names, np.array([names.index(name) for name in named], dtype=np.int64)[codes]
+
+
+def first_seen(table: pa.Table, times: Iterable[int], dimensions: Sequence[str]) -> dict[str, int]:
+    """Segments with the time of their first exposure; ``times`` are those of the table's rows (microseconds)."""
+    seen: dict[str, int] = {}
+    known = list(times)
+    for name in dimensions:
+        codes, values = coded(table, f"{SEGMENT_PREFIX}{name}")
+        for code, time in zip(codes.tolist(), known, strict=True):
+            segment = f"{name}={values[code]}"
+            seen[segment] = min(time, seen.get(segment, time))
+    return seen
 
 
 def coded(table: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str]]:

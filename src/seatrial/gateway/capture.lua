@@ -57,7 +57,7 @@ local function capture(handle, key)
   if cut then metadata:set("seatrial", key .. "_cut", total) end
 end
 
--- The handles of headers and metadata do not outlive a wait for the body, and by then the headers are on their way.
+-- Must run before the body is read: after that the headers are on their way to the client.
 local function take_features(handle)
   local headers = handle:headers()
   local features = headers:get(FEATURES)

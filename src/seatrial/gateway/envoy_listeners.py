@@ -31,6 +31,7 @@ _FIELDS: Config = {
     "body": "%DYNAMIC_METADATA(seatrial)%",
 }
 
+# Not for copies, whose request is in the live line already: Envoy starts a coroutine for every function there is.
 _ON_REQUEST = 'function envoy_on_request(handle) capture(handle, "req") end\n'
 
 # What each listener knows about a request: the live one from its route, the internal one from headers on the copy.

@@ -109,8 +109,8 @@ class ModelRoute:
 
         levels = {role: getattr(self, role).level for role in ("shadow", "fallback") if getattr(self, role) is not None}
         for role, level in levels.items():  # or a fallback's answer would count as the champion's own
-            own = level not in (PRIMARY, AGAIN)
-            _require(own, f"{self._of()} the {role} has level {level!r}; say 'shadow', 'previous' or 'rules'.")
+            told_apart = level not in (PRIMARY, AGAIN)
+            _require(told_apart, f"{self._of()} the {role} has level {level!r}; say 'shadow', 'previous' or 'rules'.")
 
     def _of(self) -> str:
         return f"model {self.model!r}:"
