@@ -20,7 +20,8 @@ from seatrial.engines.inputs import open_log
 from seatrial.engines.wide import Split, Units, Wide
 from seatrial.events.parts import model_directory, write_part
 from seatrial.events.schema import OUTCOME_SCHEMA, event_schema, to_micros
-from seatrial.rollout.plan import Metric, Plan, Segment
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan, Segment
 from seatrial.values import Duration
 
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)

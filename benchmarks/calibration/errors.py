@@ -17,7 +17,8 @@ from seatrial.evidence.facts import UnitCounts
 from seatrial.evidence.snapshot import Evidence
 from seatrial.ids import CANARY, CHAMPION, Arm
 from seatrial.rollout.gates import judge
-from seatrial.rollout.plan import Metric, Plan, Step
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan, Step
 from seatrial.rollout.stages import Stage
 from seatrial.rollout.state import Phase
 from seatrial.stats.counts import harm_grid, rate_ratio_log_e

@@ -17,7 +17,8 @@ from seatrial.evidence.snapshot import Evidence, MetricEvidence
 from seatrial.evidence.tally import COUNT, DENOMINATOR, MICRO, NUMERATOR, TOTAL, UNIT_BUCKETS, Cell, Tally
 from seatrial.ids import CANARY, CHAMPION
 from seatrial.rollout.look import take_look
-from seatrial.rollout.plan import Metric, Pause, Plan, Step
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Pause, Plan, Step
 from seatrial.rollout.state import Phase, RolloutState
 from seatrial.rollout.verdicts import Signals
 from seatrial.values import Duration, Margin, Share

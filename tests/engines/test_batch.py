@@ -27,7 +27,8 @@ from seatrial.events.parts import model_directory, write_part
 from seatrial.events.schema import MOMENT, OUTCOME_SCHEMA, event_schema, to_micros, to_table
 from seatrial.evidence.codec import to_document
 from seatrial.evidence.tally import Tally
-from seatrial.rollout.plan import Metric, Plan, Segment
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan, Segment
 from seatrial.values import Duration
 
 D = Duration.parse

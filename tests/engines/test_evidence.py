@@ -18,7 +18,8 @@ from seatrial.events.parts import list_parts, model_directory, write_part
 from seatrial.events.schema import OUTCOME_SCHEMA, event_schema, from_micros, to_micros, to_table
 from seatrial.events.shelf import Shelf
 from seatrial.evidence.codec import to_document
-from seatrial.rollout.plan import Metric, Plan, Segment
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan, Segment
 from seatrial.values import Duration
 
 D = Duration.parse

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seatrial.ids import ModelName, RolloutId, VersionNumber
-from seatrial.rollout.decide import RULES, decide, evolve
-from seatrial.rollout.plan import Analysis, Metric, Pause, Plan, Shadow, Step, Strikes
+from seatrial.rollout.decide import decide, evolve
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Analysis, Pause, Plan, Shadow, Step, Strikes
+from seatrial.rollout.rules import RULES
 from seatrial.rollout.stages import compile_stages
 from seatrial.rollout.start import by_hand, start
 from seatrial.rollout.state import RolloutState

@@ -11,7 +11,8 @@ from seatrial.evidence.facts import MutableFacts, Seen, UnitRow
 from seatrial.evidence.snapshot import Evidence
 from seatrial.ids import Arm, ModelName, RolloutId, VersionNumber
 from seatrial.rollout.exact import judge_rare
-from seatrial.rollout.plan import Metric, Plan, Shadow, Step
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan, Shadow, Step
 from seatrial.rollout.start import start
 from seatrial.rollout.state import Phase, RolloutState
 from seatrial.rollout.verdicts import Arms, MetricVerdict

@@ -18,7 +18,8 @@ from seatrial.errors import Exit, PlanError, UsageError
 if TYPE_CHECKING:
     from seatrial.control.project import Project
     from seatrial.rollout.forecast import Forecast, Traffic
-    from seatrial.rollout.plan import Metric, Plan
+    from seatrial.rollout.metric import Metric
+    from seatrial.rollout.plan import Plan
     from seatrial.rollout.validate import Problem
 
 

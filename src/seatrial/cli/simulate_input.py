@@ -13,7 +13,8 @@ from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.control.project import Project
-    from seatrial.rollout.plan import Metric, Plan
+    from seatrial.rollout.metric import Metric
+    from seatrial.rollout.plan import Plan
     from seatrial.rollout.simulate.study import Source
     from seatrial.rollout.simulate.traffic import Declared, Form, Rate
 

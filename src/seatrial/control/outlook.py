@@ -11,7 +11,8 @@ from seatrial.ids import CANARY, CHAMPION
 from seatrial.rollout.forecast import Sight, Traffic, observe, sights
 from seatrial.rollout.forecast.sight import margin_of
 from seatrial.rollout.forecast.traffic import SHARE_KINDS, observe_pairs
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.store.artifacts import ArtifactStore
 from seatrial.store.db import Transaction
 

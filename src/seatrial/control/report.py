@@ -17,10 +17,10 @@ from seatrial.control.story import interval_text, metric_of, span_text, story, t
 from seatrial.evidence.snapshot import Evidence
 from seatrial.ids import CANARY, Digest
 from seatrial.registry.version import ModelVersion
-from seatrial.rollout.decide import number
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import Decision, MetricVerdict
+from seatrial.rollout.wording import number
 from seatrial.store.artifacts import ArtifactStore
 from seatrial.store.db import Store, Transaction
 from seatrial.store.plans import plan_digest, plan_from_json, plan_to_yaml

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from seatrial.rollout.decide import number
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import compile_stages
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import Decision, MetricVerdict
+from seatrial.rollout.wording import number
 from seatrial.values import Margin
 
 _UNITS: Final = (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0), ("second", 1.0))

@@ -16,7 +16,8 @@ from typing import Any
 
 from seatrial.control.states import decision_from_json
 from seatrial.registry.version import Model, ModelVersion
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import Stage, compile_stages
 from seatrial.rollout.state import Phase, RolloutState
 from seatrial.rollout.verdicts import Decision, MetricVerdict

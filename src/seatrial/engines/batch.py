@@ -35,7 +35,8 @@ from seatrial.evidence.facts import UnitCounts
 from seatrial.evidence.snapshot import Evidence, MetricEvidence
 from seatrial.evidence.tally import MICRO, TOTAL
 from seatrial.ids import CANARY, CHAMPION, Arm
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 
 MOST_PHASES = 30
 _ARMS: tuple[Arm, Arm] = (CANARY, CHAMPION)

@@ -43,7 +43,8 @@ from seatrial.evidence.scores import SCORE_BINS, score_bins
 from seatrial.evidence.snapshot import Captured, Evidence, MetricEvidence, ShadowEvidence
 from seatrial.evidence.tally import MICRO, Cell
 from seatrial.ids import CHAMPION, SHADOW, Arm
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 
 _LONG_AGO = -(1 << 60)
 _PRUNE_AT = 50_000

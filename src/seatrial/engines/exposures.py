@@ -18,7 +18,8 @@ from seatrial.events.parts import fit, list_parts, model_directory, read_parts
 from seatrial.events.schema import OUTCOME_SCHEMA
 from seatrial.evidence.tally import MICRO
 from seatrial.ids import CHAMPION
-from seatrial.rollout.plan import RARE_KINDS, Metric, Plan
+from seatrial.rollout.metric import RARE_KINDS, Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.simulate.feed import Bools, Floats, Ints
 from seatrial.rollout.simulate.records import Recorded, Values
 

@@ -19,7 +19,7 @@ import ibis
 import ibis.expr.types as ir
 
 from seatrial.evidence.tally import MICRO
-from seatrial.rollout.plan import Metric
+from seatrial.rollout.metric import Metric
 
 MAX_SIZE = 1e9
 """A single value counts for at most this much, so that 64-bit sums of millionths hold."""

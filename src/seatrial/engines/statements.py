@@ -23,7 +23,8 @@ from seatrial.engines.expressions import (
     with_outcomes,
 )
 from seatrial.evidence.tally import MICRO
-from seatrial.rollout.plan import OUTCOME_KINDS, Metric, Plan
+from seatrial.rollout.metric import OUTCOME_KINDS, Metric
+from seatrial.rollout.plan import Plan
 
 GRACE = 60 * MICRO
 """Both answers to a mirrored request are logged within a minute of each other, or they are not a pair."""

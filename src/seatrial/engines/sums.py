@@ -15,7 +15,7 @@ from seatrial.engines.statements import column
 from seatrial.events.schema import SEGMENT_PREFIX, UNKNOWN
 from seatrial.evidence.tally import MICRO, TOTAL, UNIT_BUCKETS, Cell, Sums, Tally
 from seatrial.ids import Arm
-from seatrial.rollout.plan import Metric
+from seatrial.rollout.metric import Metric
 
 MAX_VALUES = 50
 OTHER = "other"

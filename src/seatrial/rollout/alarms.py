@@ -10,7 +10,8 @@ from scipy.special import bdtr, bdtrc
 from seatrial.evidence.snapshot import Captured, Evidence, MetricEvidence
 from seatrial.evidence.tally import COUNT, MICRO, NUMERATOR, TOTAL, Cell
 from seatrial.ids import CANARY, CHAMPION, Arm
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import Alarm
 from seatrial.stats.counts import bernoulli_bounds

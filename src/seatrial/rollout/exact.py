@@ -9,7 +9,8 @@ import numpy as np
 
 from seatrial.evidence.snapshot import Evidence
 from seatrial.ids import CANARY, CHAMPION, SHADOW
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import EXACT, VERDICT_OF, Arms, MetricVerdict, Status, Verdict
 from seatrial.stats.counts import bernoulli_bounds, harm_grid, rate_ratio_log_e, relief_grid

@@ -11,7 +11,8 @@ from seatrial.evidence.tally import Tally
 from seatrial.ids import CANARY, CHAMPION, SHADOW, Arm
 from seatrial.rollout.alarms import find_alarms
 from seatrial.rollout.exact import judge_rare
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import Stage
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import JOINED, VERDICT_OF, Arms, Judgement, MetricVerdict, Status, Verdict

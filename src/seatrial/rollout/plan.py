@@ -9,89 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from seatrial.values import Duration, Margin, Multiple, Rate, Share, to_camel
-
-_CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}
-
-Kind = Literal[
-    "proportion",
-    "mean",
-    "loss",
-    "ratio",
-    "error_rate",
-    "latency",
-    "sum_per_time",
-    "requests_per_unit",
-    "missing_outcomes",
-]
-OUTCOME_KINDS: frozenset[str] = frozenset({"proportion", "mean", "loss", "ratio", "missing_outcomes"})
-RARE_KINDS: frozenset[str] = frozenset({"error_rate", "latency"})
-LOWER_IS_BETTER: frozenset[str] = frozenset({"loss", "error_rate", "latency", "sum_per_time", "missing_outcomes"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One number that is compared between the arms.
-
-    ``kind``: *proportion* or *mean* of an outcome; *loss* of the score against an outcome; *ratio* of two outcomes;
-    *error_rate*; *latency* (share of exposures slower than ``threshold``); *sum_per_time* of an outcome (with an
-    absolute ``limit``); *requests_per_unit*; *missing_outcomes* (share of mature exposures that never got one).
-    ``role``: a *guardrail* can stop a release and must pass before promotion; a *signal* is only shown.
-    ``margin``: the loss that is tolerable, with its unit. ``horizon``: how long after the exposure its outcome counts.
-    ``missing``: what a mature exposure without outcome is. ``per``: whether exposures or units are counted.
-    ``fail_on``: *harm* stops when the metric is proven worse at all; *inferior* only when worse by the margin, which
-    needs a ``justification``. ``weight``: share of the false-rollback budget. ``limit``: an absolute bound of the
-    canary's rate (or of its sum per time) that aborts at once if the champion is inside it. ``historic_effect``: by how
-    much the champion is known to beat the baseline it once replaced; the margin may give up only a part of that.
-    """
-
-    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
-
-    name: str
-    kind: Kind
-    role: Literal["guardrail", "signal"] = "guardrail"
-    margin: Margin | None = None
-    direction: Literal["increase", "decrease"] | None = None
-    outcome: str | None = None
-    loss: Literal["log_loss", "brier", "absolute", "squared"] | None = None
-    numerator: str | None = None
-    denominator: str | None = None
-    threshold: Duration | None = None
-    limit: Share | Rate | None = None
-    horizon: Duration | None = None
-    missing: Literal["exclude", "zero", "fail"] = "exclude"
-    per: Literal["request", "unit"] | None = None
-    fail_on: Literal["harm", "inferior"] = "harm"
-    justification: str | None = None
-    historic_effect: Margin | None = None
-    weight: float = 1.0
-
-    @property
-    def better(self) -> Literal["increase", "decrease"]:
-        """The direction in which this metric is better; by kind unless declared."""
-        return self.direction or ("decrease" if self.kind in LOWER_IS_BETTER else "increase")
-
-    @property
-    def rare(self) -> bool:
-        """Judged exactly on units' first events rather than on sums (errors and slow answers, per unit)."""
-        return self.kind in RARE_KINDS and self.per != "request"
-
-    @property
-    def outcomes(self) -> tuple[str, ...]:
-        """Names of the outcomes it reads."""
-        return tuple(name for name in (self.outcome, self.numerator, self.denominator) if name)
-
-    @property
-    def pairs(self) -> bool:
-        """Whether champion and shadow can be compared on the same request: the loss of each one's own answer."""
-        return self.kind == "loss"
+from seatrial.rollout.metric import FIELDS, Metric
+from seatrial.values import Duration, Multiple, Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
     """A dimension by which evidence is also kept: a field of the request, or of the features as used."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
 
     name: str
     field: str
@@ -101,7 +27,7 @@ class Segment:
 class Shadow:
     """Send a copy of a share of the units' requests to the candidate; its answers reach nobody."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
 
     share: Share = Share(10_000)
 
@@ -110,7 +36,7 @@ class Shadow:
 class Pause:
     """Wait at least ``duration`` (guardrails watch meanwhile); without a duration wait for ``rollout promote``."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
 
     duration: Duration | None = None
 
@@ -119,7 +45,7 @@ class Pause:
 class Analysis:
     """What must be known before the next step: samples, and how large a loss must be excluded."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
 
     min_units: int | None = None
     min_outcomes: int | None = None
@@ -131,7 +57,7 @@ class Analysis:
 class Step:
     """One entry of ``steps``: a map with exactly one key."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
 
     shadow: Shadow | None = None
     set_weight: Share | None = None
@@ -143,7 +69,7 @@ class Step:
 class Unit:
     """What is randomised: the request header that carries its id."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
 
     header: str
 
@@ -152,7 +78,7 @@ class Unit:
 class Alpha:
     """Error budgets: false rollback (shared by all guardrails), false promotion (each), sample-ratio alarm."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
 
     rollback: float = 0.05
     promotion: float = 0.05
@@ -163,7 +89,7 @@ class Alpha:
 class Strikes:
     """How often evidence may send a release back: per step, and in all."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
 
     per_step: int = 2
     total: int = 4
@@ -176,7 +102,7 @@ class Plan:
     ``margin_at_most``: the part of a metric's historic effect that its margin may give up, 50% if it is not said.
     """
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
 
     name: str
     steps: tuple[Step, ...]

@@ -14,7 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from seatrial.errors import NotFound, PlanError
 from seatrial.ids import Digest
-from seatrial.rollout.plan import Metric, Plan, Step
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan, Step
 from seatrial.rollout.validate import Problem, problems
 from seatrial.store.canonical import digest_of
 from seatrial.values import to_camel

@@ -11,7 +11,8 @@ from seatrial.rollout.forecast.rare import units_to_pass
 from seatrial.rollout.forecast.sight import edge, information_per_day, margin_of, pairs_per_day, promotion
 from seatrial.rollout.forecast.traffic import DAY, SHARE_KINDS, Traffic
 from seatrial.rollout.gates import MIN_EXPECTED_EVENTS, MIN_UNITS_CONTINUOUS, MIN_UNITS_PROPORTION
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import Stage
 
 By = Literal["sample", "start rule", "units", "outcomes", "pairs", "maturity", "pause", "week"]

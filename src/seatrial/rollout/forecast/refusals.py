@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from seatrial.rollout.forecast.reach import Clock
 from seatrial.rollout.forecast.sight import information_per_day, margin_of, natural
 from seatrial.rollout.forecast.traffic import DAY, Traffic
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import compile_stages
 from seatrial.rollout.validate import Problem
 from seatrial.stats.sequential import planned_information

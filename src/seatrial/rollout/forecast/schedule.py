@@ -14,7 +14,8 @@ from seatrial.rollout.forecast.shares import WEEK, Shares, shares, whole_weeks
 from seatrial.rollout.forecast.sight import Sight, sights
 from seatrial.rollout.forecast.textbook import Comparison, compare
 from seatrial.rollout.forecast.traffic import DAY, Traffic
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import Stage, compile_stages
 from seatrial.rollout.validate import Problem
 

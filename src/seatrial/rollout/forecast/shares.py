@@ -10,7 +10,8 @@ from seatrial.rollout.forecast.needs import Slot, need
 from seatrial.rollout.forecast.reach import POWER
 from seatrial.rollout.forecast.sight import edge, information_per_day, margin_of, promotion
 from seatrial.rollout.forecast.traffic import DAY, Traffic
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import Stage, compile_stages
 
 SHARES = (0.01, 0.05, 0.10, 0.25, 0.50)

@@ -10,7 +10,8 @@ from seatrial.rollout.exact import DEFAULT_MARGIN
 from seatrial.rollout.forecast.rare import smallest_increase, units_to_pass
 from seatrial.rollout.forecast.reach import POWER, Clock
 from seatrial.rollout.forecast.traffic import DAY, Traffic
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import Stage, compile_stages
 from seatrial.stats.sequential import planned_information
 from seatrial.values import Margin

@@ -11,7 +11,7 @@ import numpy as np
 
 from seatrial.evidence.tally import COUNT, DENOMINATOR, MICRO, NUMERATOR, TOTAL, UNIT_BUCKETS, Tally
 from seatrial.ids import CANARY, CHAMPION, SHADOW
-from seatrial.rollout.plan import Metric
+from seatrial.rollout.metric import Metric
 from seatrial.stats.clustered import stratified_effect
 
 DAY = 86_400

@@ -10,7 +10,8 @@ from typing import Literal, Self
 import numpy as np
 
 from seatrial.rollout.exact import DEFAULT_MARGIN
-from seatrial.rollout.plan import RARE_KINDS, Metric, Plan
+from seatrial.rollout.metric import RARE_KINDS, Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.simulate.feed import Floats
 from seatrial.values import Margin
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from seatrial.errors import PlanError, UsageError
-from seatrial.rollout.plan import Kind, Metric, Plan
+from seatrial.rollout.metric import Kind, Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.simulate.effects import SHARE_KINDS
 from seatrial.rollout.stages import compile_stages
 from seatrial.values import Duration, Rate, Share

@@ -20,7 +20,8 @@ from seatrial.ids import CANARY, CHAMPION, SHADOW, Arm
 from seatrial.rollout.alarms import LIMIT_ALPHA
 from seatrial.rollout.exact import DEFAULT_MARGIN, judge_rare
 from seatrial.rollout.gates import MIN_EXPECTED_EVENTS
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.simulate.feed import Bools, Floats, Ints
 from seatrial.rollout.simulate.track import Path, Track
 from seatrial.rollout.simulate.world import World

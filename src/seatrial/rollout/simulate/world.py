@@ -11,7 +11,8 @@ import numpy as np
 from seatrial.evidence.snapshot import Evidence, MetricEvidence, ShadowEvidence
 from seatrial.evidence.tally import Tally
 from seatrial.ids import CANARY, SHADOW
-from seatrial.rollout.plan import Metric, Plan
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.simulate.feed import Feed, Grid, Ints, Split, Window
 from seatrial.rollout.simulate.track import Track
 from seatrial.rollout.simulate.units import Units

@@ -1,0 +1,84 @@
+"""A metric of a plan: what is counted, how much loss of it is tolerable, and what it may do to a release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from seatrial.values import Duration, Margin, Rate, Share, to_camel
+
+FIELDS: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}
+"""How every part of a plan is read: camelCase names, and none that is not known."""
+
+Kind = Literal[
+    "proportion",
+    "mean",
+    "loss",
+    "ratio",
+    "error_rate",
+    "latency",
+    "sum_per_time",
+    "requests_per_unit",
+    "missing_outcomes",
+]
+OUTCOME_KINDS: frozenset[str] = frozenset({"proportion", "mean", "loss", "ratio", "missing_outcomes"})
+RARE_KINDS: frozenset[str] = frozenset({"error_rate", "latency"})
+LOWER_IS_BETTER: frozenset[str] = frozenset({"loss", "error_rate", "latency", "sum_per_time", "missing_outcomes"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One number that is compared between the arms.
+
+    ``kind``: *proportion* or *mean* of an outcome; *loss* of the score against an outcome; *ratio* of two outcomes;
+    *error_rate*; *latency* (share of exposures slower than ``threshold``); *sum_per_time* of an outcome (with an
+    absolute ``limit``); *requests_per_unit*; *missing_outcomes* (share of mature exposures that never got one).
+    ``role``: a *guardrail* can stop a release and must pass before promotion; a *signal* is only shown.
+    ``margin``: the loss that is tolerable, with its unit. ``horizon``: how long after the exposure its outcome counts.
+    ``missing``: what a mature exposure without outcome is. ``per``: whether exposures or units are counted.
+    ``fail_on``: *harm* stops when the metric is proven worse at all; *inferior* only when worse by the margin, which
+    needs a ``justification``. ``weight``: share of the false-rollback budget. ``limit``: an absolute bound of the
+    canary's rate (or of its sum per time) that aborts at once if the champion is inside it. ``historic_effect``: by how
+    much the champion is known to beat the baseline it once replaced; the margin may give up only a part of that.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
+
+    name: str
+    kind: Kind
+    role: Literal["guardrail", "signal"] = "guardrail"
+    margin: Margin | None = None
+    direction: Literal["increase", "decrease"] | None = None
+    outcome: str | None = None
+    loss: Literal["log_loss", "brier", "absolute", "squared"] | None = None
+    numerator: str | None = None
+    denominator: str | None = None
+    threshold: Duration | None = None
+    limit: Share | Rate | None = None
+    horizon: Duration | None = None
+    missing: Literal["exclude", "zero", "fail"] = "exclude"
+    per: Literal["request", "unit"] | None = None
+    fail_on: Literal["harm", "inferior"] = "harm"
+    justification: str | None = None
+    historic_effect: Margin | None = None
+    weight: float = 1.0
+
+    @property
+    def better(self) -> Literal["increase", "decrease"]:
+        """The direction in which this metric is better; by kind unless declared."""
+        return self.direction or ("decrease" if self.kind in LOWER_IS_BETTER else "increase")
+
+    @property
+    def rare(self) -> bool:
+        """Judged exactly on units' first events rather than on sums (errors and slow answers, per unit)."""
+        return self.kind in RARE_KINDS and self.per != "request"
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Names of the outcomes it reads."""
+        return tuple(name for name in (self.outcome, self.numerator, self.denominator) if name)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether champion and shadow can be compared on the same request: the loss of each one's own answer."""
+        return self.kind == "loss"
