@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psutil
 import pytest
 
 _DATABASES = itertools.count()
@@ -35,6 +37,19 @@ class PostgreSQL:
     def start(self) -> None:
         """Again, on the same socket; it recovers from its log first."""
         self._server.ensure_postgres_running()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Alive, and answering nobody: all its processes are stopped for a while."""
+        main = psutil.Process(self._server.get_pid())
+        stopped = [main, *main.children()]
+        for process in stopped:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in stopped:
+                process.resume()
 
     def close(self) -> None:
         self._server.cleanup()

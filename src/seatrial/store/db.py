@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    DisconnectionError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from seatrial.errors import Conflict, SeatrialError, Unavailable, UsageError
@@ -25,6 +33,7 @@ from seatrial.store.outbox import Outbox
 from seatrial.store.people import People
 from seatrial.store.rollouts import Rollouts
 from seatrial.store.settings import Settings
+from seatrial.store.watchdog import Watchdog
 
 _WRITER_LOCK: Final = 0x5EA_7121A1  # PostgreSQL advisory lock: any constant that is ours
 _LIVELINESS: Final = {
@@ -35,6 +44,7 @@ _LIVELINESS: Final = {
     "tcp_user_timeout": 10_000,
 }  # a server whose machine is gone is missed within ten seconds
 _IDLE_MS: Final = 10_000
+_TICKET: Final = "watchdog"
 _PASSING: Final = frozenset({
     sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT,
     sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
@@ -206,10 +216,37 @@ def _postgresql(url: URL, patience: timedelta) -> Engine:
     server = {"lock_timeout": milliseconds, "idle_in_transaction_session_timeout": _IDLE_MS, "timezone": "UTC"}
     options = {"options": " ".join(f"-c {name}={value}" for name, value in server.items()), **_LIVELINESS}
     try:
-        # A connection is asked before it is used: those from before a restart of the server are made anew.
         given = {name: value for name, value in options.items() if name == "options" or name not in url.query}
-        return create_engine(url, connect_args=given, pool_pre_ping=True)
+        engine = create_engine(url, connect_args=given)
     except ModuleNotFoundError as error:
         raise UsageError(
             "ST0613", "store: PostgreSQL needs psycopg.", remedy="pip install 'seatrial[postgres]'"
         ) from error
+    _watch(engine, Watchdog(2 * patience.total_seconds()))  # a statement may wait for the writer's lock
+    return engine
+
+
+def _watch(engine: Engine, watchdog: Watchdog) -> None:
+    """Every wait for PostgreSQL ends. Connections from before a restart of the server are made anew."""
+
+    @event.listens_for(engine, "checkout")
+    def ask(connection: Any, record: Any, proxy: Any) -> None:
+        record.info[_TICKET] = watchdog.expect(connection.fileno())
+        try:
+            engine.dialect.do_ping(connection)
+        except Exception as error:
+            done(connection, record)
+            raise DisconnectionError(str(error)) from error
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def again(connection: Connection, *statement: Any) -> None:
+        watchdog.again(connection.info.get(_TICKET, -1))
+
+    @event.listens_for(engine, "checkin")
+    def done(connection: Any, record: Any) -> None:
+        if (ticket := record.info.pop(_TICKET, None)) is not None:
+            watchdog.release(ticket)
+
+    @event.listens_for(engine, "invalidate")
+    def lost(connection: Any, record: Any, error: Any) -> None:
+        done(connection, record)
