@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+SPARK  := $(VENV)/.installed-spark
 
-.PHONY: demo test test-slow test-full bench calibrate lint clean
+.PHONY: demo test test-slow test-spark test-full spark bench calibrate lint clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("seatrial needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -22,7 +23,20 @@ test: $(STAMP) lint
 test-slow: $(STAMP)
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
-test-full: test test-slow
+test-spark: spark
+	@$(BIN)/python -m pytest tests/engines/test_spark.py -m slow
+
+test-full: test spark test-slow
+
+# Only the tests of Spark need it, and it is large: 300 MB, and of no use without a Java runtime.
+spark: $(STAMP)
+	@if command -v java >/dev/null; then $(MAKE) --no-print-directory $(SPARK); \
+	else echo "No Java runtime (default-jre-headless): Spark is not installed and its tests are skipped."; fi
+
+$(SPARK): $(STAMP)
+	@echo "Installing Spark into $(VENV) (a minute or two, once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,spark]'
+	@touch $@
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks --json benchmarks/results.json

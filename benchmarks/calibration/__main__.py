@@ -64,6 +64,7 @@ def _study(given: argparse.Namespace) -> Document:
     missing = [name for name in names if name not in {row["cell"] for row in rows}]
     for found in study.run(missing, given.releases, seed=given.seed, jobs=given.jobs, tell=_tell):
         rows += found
+        rows.sort(key=lambda row: list(CELLS).index(row["cell"]))
         if given.json:
             given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return document

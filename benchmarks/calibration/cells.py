@@ -12,6 +12,12 @@ from benchmarks.calibration.traffic import Schedule
 from benchmarks.calibration.verdict import Cell
 
 STAGES = ((0.01, 2.0), (0.10, 2.0), (0.25, 2.0), (0.50, 2.0))
+WAITING = (*STAGES[:-1], (0.50, 4.0))
+"""The same, with two more days in which it may be promoted at every look."""
+
+PATIENT = ((0.01, 8.0), *WAITING[1:])
+"""A first stage of eight days: most of a later canary was the champion's for longer than it has been its own."""
+
 LARGE = 2_000_000
 
 
@@ -83,15 +89,15 @@ OTHERS: tuple[Cell, ...] = (
         "failing units",
         "20,000 units on a ramp, 0.5% of them fail at every visit; margin 1pp",
         20_000,
-        Schedule(STAGES, looks=24),
+        Schedule(WAITING, looks=30),
         0.005,
         0.01,
     ),
     Failing(
         "sporadic errors",
-        "20,000 units on a ramp, 0.5% of them meet an error, once; margin 1pp",
+        "20,000 units on a ramp that begins slowly, errors now and then, in two days to 0.5% of the units; margin 1pp",
         20_000,
-        Schedule(STAGES, looks=24),
+        Schedule(PATIENT, looks=48, exposures=16),
         0.005,
         0.01,
         every_visit=False,

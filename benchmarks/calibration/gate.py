@@ -21,7 +21,7 @@ from benchmarks.calibration.verdict import NEVER, Verdict
 from seatrial.evidence.snapshot import Evidence, MetricEvidence
 from seatrial.evidence.tally import COUNT, DENOMINATOR, MICRO, NUMERATOR, TOTAL, UNIT_BUCKETS, Cell, Tally
 from seatrial.ids import CANARY, CHAMPION, ModelName, RolloutId, VersionNumber
-from seatrial.rollout.gates import MIN_EXPECTED_EVENTS, judge
+from seatrial.rollout.gates import MAX_SKEWNESS, MIN_EXPECTED_EVENTS, judge
 from seatrial.rollout.metric import Metric
 from seatrial.rollout.plan import Plan, Step
 from seatrial.rollout.stages import Stage
@@ -81,7 +81,11 @@ class Gate:
         alpha = self.plan.alpha
         planned = planned_information(math.log1p(-margin))
         with np.errstate(invalid="ignore"):
-            started = e.rate_c * e.count_t >= MIN_EXPECTED_EVENTS * (1 - 1e-9) if self.yes_no else e.variance > 0
+            started = (
+                e.rate_c * e.count_t >= MIN_EXPECTED_EVENTS * (1 - 1e-9)
+                if self.yes_no
+                else (e.variance > 0) & (np.abs(e.skewness) <= MAX_SKEWNESS + 1e-6)
+            )
             reached = np.nan_to_num(1 / e.variance) >= planned * (1 - 1e-9)
             closing = np.zeros(len(reached), bool)
             closing[reached.argmax()] = reached.any()

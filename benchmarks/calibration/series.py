@@ -43,12 +43,13 @@ class Sums:
 
 @dataclass(frozen=True, eq=False)
 class Estimates:
-    """ln(rate_t / rate_c) and its clustered variance at every look; ``rate_c`` and ``count_t`` as in `Effect`."""
+    """ln(rate_t / rate_c) and its clustered variance at every look; the others as in `Effect`."""
 
     log_ratio: Floats
     variance: Floats
     rate_c: Floats
     count_t: Floats
+    skewness: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,13 @@ class Series:
             t = _side(self.num_t.within, self.den_t.within, weight)
             c = _side(self.num_c.within, self.den_c.within, weight)
             infl_t, sum_t, infl_c, sum_c = (_across(part, self.strata) for part in (*t, *c))
-            return self._estimates(infl_t, sum_t, infl_c, sum_c, _across(weight, self.strata))
+            sizes = (total_t, sum_t), (total_c, sum_c)
+            squares, cubes = (
+                [_across(np.nan_to_num(weight**k / size ** (k - 1)), self.strata) / by**k for size, by in sizes]
+                for k in (2, 3)
+            )
+            skewness = _skewness(infl_c, squares, cubes)
+            return self._estimates(infl_t, sum_t, infl_c, sum_c, _across(weight, self.strata), skewness)
 
     @cached_property
     def pooled(self) -> Estimates:
@@ -90,7 +97,7 @@ class Series:
         one = np.ones(self.looks)
         with np.errstate(all="ignore"):
             t, c = _side(self.num_t.upto, self.den_t.upto, one), _side(self.num_c.upto, self.den_c.upto, one)
-            return self._estimates(*t, *c, one)
+            return self._estimates(*t, *c, one, 0 * one)
 
     @cached_property
     def by_slice(self) -> Four:
@@ -103,14 +110,16 @@ class Series:
         num_t, den_t, num_c, den_c = (np.cumsum(part) for part in self.by_slice)
         return num_t, den_t, num_c, den_c
 
-    def _estimates(self, infl_t: Floats, sum_t: Floats, infl_c: Floats, sum_c: Floats, weight: Floats) -> Estimates:
+    def _estimates(
+        self, infl_t: Floats, sum_t: Floats, infl_c: Floats, sum_c: Floats, weight: Floats, skewness: Floats
+    ) -> Estimates:
         psi = infl_t / sum_t[:, None]
         psi -= infl_c / sum_c[:, None]
         buckets = psi.shape[1]
         variance = buckets / (buckets - 1) * np.einsum("lb,lb->l", psi, psi)
         usable = (sum_t > 0) & (sum_c > 0) & (variance > 0)
         log_ratio = np.where(usable, np.log(sum_t) - np.log(sum_c), np.nan)
-        return Estimates(log_ratio, np.where(usable, variance, np.nan), sum_c / weight, self.totals[1])
+        return Estimates(log_ratio, np.where(usable, variance, np.nan), sum_c / weight, self.totals[1], skewness)
 
 
 def _side(num: Floats, den: Floats, weight: Floats) -> tuple[Floats, Floats]:
@@ -122,6 +131,16 @@ def _side(num: Floats, den: Floats, weight: Floats) -> tuple[Floats, Floats]:
     influence += num
     influence *= share[:, None]
     return influence, weight * rate
+
+
+def _skewness(psi: Floats, squares: list[Floats], cubes: list[Floats]) -> Floats:
+    """As `seatrial.stats.clustered`: of the champion's buckets, beyond chance, scaled to both arms."""
+    psi = psi / np.sqrt(np.einsum("lb,lb->l", psi, psi))[:, None]
+    seen = np.einsum("lb,lb,lb->l", psi, psi, psi)
+    certain = np.copysign(np.maximum(np.abs(seen) - 2 * np.sqrt(6) / psi.shape[1], 0), seen)
+    (two_t, two_c), (three_t, three_c) = squares, cubes
+    skewness: Floats = certain * two_c**1.5 / three_c * (three_t - three_c) / (two_t + two_c) ** 1.5
+    return np.nan_to_num(skewness, posinf=0, neginf=0)
 
 
 def _across(within: Floats, strata: Strata) -> Floats:

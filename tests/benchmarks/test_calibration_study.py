@@ -80,12 +80,14 @@ def test_pooling_a_ramp_over_a_falling_rate_sends_equals_back() -> None:
     assert rows[NONE, OURS]["rolled_back"] <= limit(releases=60)
 
 
-def test_units_that_always_fail_are_no_regression_and_more_of_them_are() -> None:
-    cell = CELLS["failing units"]
+@pytest.mark.parametrize("name", ["failing units", "sporadic errors"])
+def test_errors_of_both_arms_are_no_regression_and_more_of_the_canary_are(name: str) -> None:
+    cell = CELLS[name]
     assert isinstance(cell, Failing)
     rows = judged(cell, 60)
     assert rows[NONE, OURS]["rolled_back"] <= limit(releases=60)
     assert rows[NONE, "z peeking, requests"]["rolled_back"] > limit(releases=60)
+    assert rows[NONE, OURS]["promoted"] >= 0.9
     assert rows[AT_MARGIN, OURS]["rolled_back"] >= 0.9
     assert rows[AT_MARGIN, OURS]["promoted"] <= limit(releases=60)
 
@@ -103,6 +105,23 @@ def test_the_estimates_at_all_looks_are_those_of_the_package() -> None:
         assert e.variance[look] == pytest.approx(effect.variance, rel=1e-9)
         assert e.rate_c[look] == pytest.approx(effect.rate_c)
         assert e.count_t[look] == effect.count_t
+        assert e.skewness[look] == pytest.approx(effect.skewness, abs=1e-9)
+
+
+def test_the_skewness_at_all_looks_is_that_of_the_package() -> None:
+    cell = Ramp("orders", "", 8_000, Schedule(((0.05, 1.0), (0.20, 1.0)), looks=20), 0.2, outcome="revenue")
+    rng = np.random.default_rng(4)
+    edges = np.array([share for share, _ in cell.schedule.stages])
+    exposures = expose(cell.schedule, Population.draw(cell.units, edges, rng, gaussian=False), rng)
+    (series,), _ = cell._metrics(cell._release(exposures), 0.0, rng)
+    for look in (3, 12, 19):
+        rows = [min(b - 1, look) for a, b in series.strata if a <= look]
+        num_t, den_t, num_c, den_c = (
+            part.within[rows] for part in (series.num_t, series.den_t, series.num_c, series.den_c)
+        )
+        effect = stratified_effect(den_t, num_t, den_t, den_c, num_c, den_c, scale="log")
+        assert series.stratified.skewness[look] == pytest.approx(effect.skewness, rel=1e-9)
+        assert effect.skewness > 0.1
 
 
 def test_the_shortcut_of_the_gate_changes_no_verdict() -> None:

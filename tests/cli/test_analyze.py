@@ -283,3 +283,81 @@ def test_what_cannot_be_opened_is_an_error_of_one_line(
     assert words in said.err
     assert "secret" not in said.err
     assert not (shop / "nowhere.sqlite").exists()
+
+
+def told_apart(table: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The table with a key instead of its outcome, and the outcomes: some were corrected, one is of another name."""
+    keys, times = [f"k{n}" for n in range(len(table))], table["time"]
+    columns = {"key": keys, "name": ["bought"] * len(keys), "time": times, "revision": [1] * len(keys)}
+    right = pa.table({**columns, "value": table["bought"]})
+    wrong = pa.table({**columns, "value": pa.array([1.0] * len(keys)), "revision": [0] * len(keys)}).slice(0, 900)
+    other = pa.table({**columns, "value": table["bought"], "name": ["returned"] * len(keys)}).slice(0, 1)
+    names = list(columns)
+    told = pa.concat_tables([part.select([*names, "value"]) for part in (wrong, right, right.slice(5, 9), other)])
+    return table.drop_columns("bought").append_column("visit", pa.array(keys)), told
+
+
+def test_outcomes_kept_apart_say_the_same(analyze: Any, run: Any, shop: Path) -> None:
+    table = visits(sales=0.8)
+    wanted = analyze(table, "--json").json
+    log, told = told_apart(table)
+    pc.write_csv(told, shop / "outcomes.csv")
+    pq.write_table(log, shop / "visits.parquet")
+    with duckdb.connect(str(shop / "shop.duckdb")) as connection:
+        connection.from_arrow(log).create("visits")
+    for source in ("visits.parquet", "shop.duckdb#visits"):
+        flags = (
+            "--log",
+            source,
+            "--plan",
+            "plan.yaml",
+            *ARMS,
+            "--outcomes",
+            "outcomes.csv",
+            "--key",
+            "visit",
+            "--json",
+        )
+        said = run("analyze", "canary", *flags)
+        assert said.code == 3, said.err
+        assert said.json["verdicts"] == wanted["verdicts"]
+        assert said.json["data"]["columns"]["outcomes"] == {"bought": "bought (outcomes.csv)"}
+
+
+@pytest.mark.parametrize(
+    ("change", "flags", "words"),
+    [
+        ({}, (), "ST0281 'visits.csv' has no column that names its outcomes"),
+        ({}, ("--key", "visti"), "ST0281 'visits.csv' has no column 'visti'"),
+        ({}, ("--key", "user"), "ST0282 no outcome of 'outcomes.csv' is about a row of 'visits.csv' by its column"),
+        ({"revision": None}, ("--key", "visit"), "ST0282 'outcomes.csv' contradicts itself: 'k"),
+        ({"value": None}, ("--key", "visit"), "ST0280 'outcomes.csv' has no column 'value'"),
+    ],
+)
+def test_outcomes_that_cannot_be_joined_are_refused(
+    analyze: Any, shop: Path, change: dict[str, None], flags: tuple[str, ...], words: str
+) -> None:
+    log, told = told_apart(visits())
+    pc.write_csv(told.drop_columns([*change]), shop / "outcomes.csv")
+    said = analyze(log, "--outcomes", "outcomes.csv", *flags)
+    assert said.code == 2
+    assert words in said.err.replace("\n  ", " ")
+
+
+def test_a_key_without_outcomes_is_refused(analyze: Any) -> None:
+    assert "ST0281 --key user: there is nothing to join" in analyze(visits(), "--key", "user").err
+
+
+@pytest.mark.parametrize(("day", "code"), [(0, 3), (1, 3), (None, 0)])
+def test_a_limit_exceeded_on_any_day_is_found(analyze: Any, shop: Path, day: int | None, code: int) -> None:
+    """Half of the canary's requests of one day fail; the second day's bucket is the open one."""
+    (shop / "plan.yaml").write_text(PLAN.replace("margin: 2pp}", "margin: 40pp, limit: 20%}", 1))
+    table = visits()
+    canary = np.array(table["version"].to_pylist()) == "v8"
+    days = (table["time"].cast(pa.int64()).to_numpy() - 1_772_323_200_000_000) // MICROS
+    failed = canary & (days == (-1 if day is None else day)) & (np.random.default_rng(1).random(len(canary)) < 0.5)
+    said = analyze(table.set_column(table.column_names.index("failed"), "failed", pa.array(failed)))
+    assert said.code == code
+    where = {0: "the time bucket of 2026-03-01 00:00", 1: "this time bucket"}.get(day, "")
+    assert said.out.splitlines()[-1].startswith("✖ fail: errors: " if code else "✔ pass: ")
+    assert f"canary requests in {where}, limit 20.0%" in said.out or not where

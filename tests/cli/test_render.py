@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from seatrial.cli import render
+from seatrial.cli import plan_tables, render
+from seatrial.control.explanation import explanation_document
 from seatrial.control.states import decision_to_json, state_to_json
-from seatrial.control.views import rollout_document
+from seatrial.control.views import plan_document, rollout_document
 from seatrial.ids import ModelName, RolloutId, VersionNumber
 from seatrial.rollout.decide import decide, evolve
+from seatrial.rollout.plan import Plan
 from seatrial.rollout.start import by_hand, start
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import Alarm, Decision, Judgement, MetricVerdict, Signals
@@ -81,7 +83,13 @@ class Story:
         decision, self.state = by_hand(PLAN, self.state, verb, full=False, reason=reason, actor="ann", now=now)
         self.decisions.append(decision)
 
+    def explanation(self) -> dict[str, Any]:
+        return explanation_document(*self._stored())
+
     def document(self, actual: float | None = None) -> dict[str, Any]:
+        return rollout_document(*self._stored(), actual)
+
+    def _stored(self) -> tuple[StoredRollout, Plan, RolloutState, list[StoredDecision]]:
         stored = StoredRollout(
             RolloutId("r-0003"), ModelName("fraud"), VersionNumber(12), VersionNumber(11),
             canonical(plan_to_json(PLAN)), state_to_json(self.state), self.state.status, not self.state.over, 4,
@@ -91,7 +99,7 @@ class Story:
             StoredDecision(d.rollout, n, d.at, d.action, d.rule, d.stage, decision_to_json(d), None)
             for n, d in enumerate(self.decisions, start=1)
         ]
-        return rollout_document(stored, PLAN, self.state, kept, actual)
+        return stored, PLAN, self.state, kept
 
 
 def test_a_rollout_under_way() -> None:
@@ -203,7 +211,7 @@ def test_the_explanation_names_the_rules_in_their_order() -> None:
     story.look(
         timedelta(days=3), verdict("log_loss", verdict="inconclusive", needs="needs about 10 more", arms="shadow")
     )
-    text = render.explanation(story.document())
+    text = render.explanation(story.explanation())
     lines = text.splitlines()
     assert lines[0] == "r-0003 look 1 at 2026-03-04 00:00: extend — log_loss is inconclusive"
     assert lines[2].split() == ["1", "killed", "silent"]
@@ -215,3 +223,12 @@ def test_the_explanation_names_the_rules_in_their_order() -> None:
 )
 def test_spans(seconds: float, text: str) -> None:
     assert render.span(seconds) == text
+
+
+def test_an_explained_plan_says_which_values_are_capped() -> None:
+    capped = parse_plan(
+        "{name: p, steps: [{setWeight: 10%}], metrics: "
+        "[{name: basket, kind: mean, outcome: sum, horizon: 1h, margin: 5%, cap: 250}]}"
+    )
+    assert "basket: a value above 250 counts as 250" in plan_tables.rules(plan_document(capped)).splitlines()
+    assert "counts as" not in plan_tables.rules(plan_document(PLAN))

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from seatrial.control import catalog
+from seatrial.control.replay import replay
 from seatrial.gateway.assignment import arm_of, assign
+from seatrial.store.artifacts import ArtifactStore
 from seatrial.store.plans import parse_plan
 
 pytestmark = pytest.mark.live
@@ -74,6 +77,13 @@ def test_a_good_candidate_is_promoted(make: Any) -> None:
     assert live.stages() == {1: "Standby", version: "Production"}
     assert [s.answer for s in sent if not s.answer.ok] == []
     assert "rollout.promote" in live.actions()
+    with live.store.read() as tx:
+        replayed = replay(tx, ArtifactStore(live.project.artifacts), rollout)
+        explained = catalog.explanation(tx, rollout, {}, live.decisions(rollout)[-1].look)
+    assert replayed.identical, replayed.different
+    assert (replayed.decisions, replayed.looks) == (len(told), len(told) - 1)
+    assert [rule["rule"] for rule in explained["rules"] if rule["spoke"]] == ["advance"]
+    assert all(rule["saw"] for rule in explained["rules"])
 
     after = live.send(live.people(99, 20))
     assert {s.answer.version for s in after} == {str(version)}

@@ -36,6 +36,28 @@ def seatrial(*arguments: str, at: Path) -> str:
     return done.stdout
 
 
+def replayed_to_the_byte(directory: Path, rollout: str) -> None:
+    """Nothing runs any more: the store alone gives the same decisions, and one changed byte of evidence is found."""
+    code, told = replay(directory, rollout)
+    assert (code, told["identical"], told["different"]) == (0, True, [])
+    assert told["looks"] >= 5
+    explained = json.loads(seatrial("--project", "demo", "rollout", "explain", rollout, "--json", at=directory))
+    blob = directory / "demo" / ".seatrial" / "artifacts" / explained["evidence"].removeprefix("sha256:")
+    data = bytearray(blob.read_bytes())
+    data[len(data) // 2] ^= 1
+    blob.chmod(0o644)
+    blob.write_bytes(data)
+    code, told = replay(directory, rollout)
+    (found,) = told["different"]
+    assert (code, found["field"], found["look"]) == (6, "evidence", explained["latest"]["look"])
+
+
+def replay(directory: Path, rollout: str) -> tuple[int, dict[str, Any]]:
+    command = [str(Path(sys.executable).parent / "seatrial"), "--project", "demo", "rollout", "replay", rollout]
+    done = subprocess.run([*command, "--json"], cwd=directory, capture_output=True, text=True, check=False)
+    return done.returncode, json.loads(done.stdout)
+
+
 def shipped_config() -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load((SHIPPED / "demo.yaml").read_text())
     return config
@@ -50,6 +72,8 @@ def test_swapped_fates(tmp_path: Path) -> None:
     first, second = run_demo(tmp_path / "swapped", config)
     assert (first["status"], second["status"]) == ("aborted", "promoted")
     assert all(entry["weight"] == 0 for entry in first["history"]), "no user was touched"
+    replayed_to_the_byte(tmp_path / "swapped", first["id"])
+    replayed_to_the_byte(tmp_path / "swapped", second["id"])
 
 
 @pytest.mark.parametrize("salt", ["a-a-1", "a-a-2", "a-a-3"])

@@ -116,21 +116,25 @@ class Reference:
         if not missing and metric.kind == "loss":
             return 1, micro(loss(metric.loss, score, values[0])), MICRO, False
         if not missing:
-            return 1, micro(values[0]), micro(values[1]) if metric.kind == "ratio" else MICRO, False
+            value = values[0] if metric.cap is None else min(values[0], metric.cap)
+            return 1, micro(value), micro(values[1]) if metric.kind == "ratio" else MICRO, False
         if metric.missing == "exclude" or metric.kind == "loss":
             return 0, 0, 0, True
         return 1, MICRO if metric.missing == "fail" and metric.better == "decrease" else 0, MICRO, True
 
     def mature(self, metric):
-        tally, immature, missing, late = [], Counter(), Counter(), 0
+        tally, immature, missing, outside, late = [], Counter(), Counter(), Counter(), 0
         for row in self.live:
             due, deadline, watch = self.due(row, metric)
             if due > self.at:
                 immature[row["phase"], row["arm"]] += 1
                 continue
-            n, num, den, lacks = self.value(metric, row, self.score(row), due, deadline)
-            missing[row["phase"], row["arm"]] += lacks
-            tally += [(*cell, n, num, den) for cell in self.cells(row)]
+            if metric.among is None or self.inside(metric.among, self.score(row)):
+                n, num, den, lacks = self.value(metric, row, self.score(row), due, deadline)
+                missing[row["phase"], row["arm"]] += lacks
+                tally += [(*cell, n, num, den) for cell in self.cells(row)]
+            else:
+                outside[row["phase"], row["arm"]] += 1
             late += sum(
                 1
                 for o in self.outcomes
@@ -138,7 +142,11 @@ class Reference:
                 and o["name"] in metric.outcomes
                 and due < o["received_at"] <= min(self.at, due + watch)
             )
-        return MetricEvidence(Tally.from_rows(tally), +immature, +missing, late)
+        return MetricEvidence(Tally.from_rows(tally), +immature, +missing, late, +outside)
+
+    @staticmethod
+    def inside(among, score):
+        return score is not None and (among.at_least or 0) <= score < (among.below or math.inf)
 
     def joined(self):
         for c in self.live:

@@ -27,7 +27,7 @@ from seatrial.events.parts import model_directory, write_part
 from seatrial.events.schema import MOMENT, OUTCOME_SCHEMA, event_schema, to_micros, to_table
 from seatrial.evidence.codec import to_document
 from seatrial.evidence.tally import Tally
-from seatrial.rollout.metric import Metric
+from seatrial.rollout.metric import Among, Metric
 from seatrial.rollout.plan import Plan, Segment
 from seatrial.values import Duration
 
@@ -54,8 +54,13 @@ PLAN = Plan(
         Metric(name="clicks", kind="proportion", outcome="late", horizon=D("40m")),
         Metric(name="churn", kind="proportion", outcome="late", horizon=D("1h"), missing="fail", direction="decrease"),
         Metric(name="amount", kind="mean", outcome="amount", horizon=D("95s")),
+        Metric(name="capped", kind="mean", outcome="amount", horizon=D("95s"), cap=3.0),
         Metric(name="per view", kind="ratio", numerator="amount", denominator="late", horizon=D("1h")),
         Metric(name="answers", kind="missing_outcomes", outcome="late", horizon=D("40m")),
+        Metric(
+            name="allowed", kind="proportion", outcome="late", horizon=D("40m"), missing="fail", direction="decrease",
+            among=Among(name="allowed", below=0.6),
+        ),
     ),
 )
 ARMS = {"champion": "champion", "canary": "canary"}

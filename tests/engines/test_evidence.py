@@ -18,7 +18,7 @@ from seatrial.events.parts import list_parts, model_directory, write_part
 from seatrial.events.schema import OUTCOME_SCHEMA, event_schema, from_micros, to_micros, to_table
 from seatrial.events.shelf import Shelf
 from seatrial.evidence.codec import to_document
-from seatrial.rollout.metric import Metric
+from seatrial.rollout.metric import Among, Metric
 from seatrial.rollout.plan import Plan, Segment
 from seatrial.values import Duration
 
@@ -46,9 +46,14 @@ PLAN = Plan(
         Metric(name="clicks0", kind="proportion", outcome="late", horizon=D("40m"), missing="zero"),
         Metric(name="churn", kind="proportion", outcome="late", horizon=D("40m"), missing="fail", direction="decrease"),
         Metric(name="amount", kind="mean", outcome="amount", horizon=D("95s")),
+        Metric(name="capped", kind="mean", outcome="amount", horizon=D("95s"), cap=3.0),
         Metric(name="per view", kind="ratio", numerator="amount", denominator="late", horizon=D("1h")),
         Metric(name="spend", kind="sum_per_time", outcome="amount"),
         Metric(name="answers", kind="missing_outcomes", outcome="late", horizon=D("40m")),
+        Metric(
+            name="allowed", kind="proportion", outcome="late", horizon=D("40m"), missing="fail", direction="decrease",
+            among=Among(name="allowed", below=0.6),
+        ),
     ),
 )
 

@@ -28,7 +28,8 @@ metrics:
   - {name: zero, kind: proportion, outcome: late, horizon: 2h, margin: 5%, missing: zero}
   - {name: fail, kind: proportion, outcome: late, horizon: 2h, margin: 5%, missing: fail, direction: decrease}
   - {name: basket, kind: mean, outcome: amount, horizon: 1h, margin: 5%}
-  - {name: per_view, kind: ratio, numerator: amount, denominator: views, horizon: 2h, margin: 5%}
+  - {name: capped, kind: mean, outcome: amount, horizon: 1h, margin: 5%, cap: 30}
+  - {name: per_view, kind: ratio, numerator: amount, denominator: views, horizon: 2h, margin: 5%, cap: 50}
   - {name: missing, kind: missing_outcomes, outcome: late, horizon: 2h, margin: 5pp}
   - {name: errors, kind: error_rate, per: request, margin: 1pp}
   - {name: slow, kind: latency, threshold: 200ms, per: request, margin: 1pp}

@@ -54,6 +54,21 @@ def test_a_prediction_is_one_row_with_all_that_is_known():
     assert (found["latency_us"], found["attempts"], found["captured_at"]) == (5300, 1, NOW)
 
 
+def test_features_that_the_model_used_are_told_from_those_that_it_was_asked_with():
+    used = {"temp": 51, "origin": "JFK", "secret": 1, "@as_of": {"temp": 1772366000, "secret": 5}, "@schema": "v3"}
+    found, asked = row(feat=json.dumps([used])), row()
+    kept = {"origin": "JFK", "temp": 51, "@schema": "v3", "@as_of": {"temp": 1772366000}}
+    assert json.loads(found["features"]) == kept
+    assert found["feature_as_of"] == datetime.fromtimestamp(1772366000, UTC)
+    assert found["features_hash"] == row(feat=json.dumps([used | {"temp": 51.0, "secret": 2}]))["features_hash"]
+    others = [used | {"temp": 51.5}, used | {"@schema": "v4"}, used | {"@as_of": 7}]
+    assert len({found["features_hash"], *(row(feat=json.dumps([other]))["features_hash"] for other in others)}) == 4
+    assert asked["features"] is not None
+    assert asked["features_hash"] is None
+    wild = [{"temp": 10**400, "@as_of": moment} for moment in (1e300, -1e300, 1e400, "0001-01-01", [1], {"temp": {}})]
+    assert [row(feat=json.dumps([features]))["feature_as_of"] for features in wild] == [None] * 6
+
+
 def test_the_unit_is_a_keyed_hash_and_its_bucket_that_of_the_gateway():
     found = row()
     assert found["unit"] == unit_hash("N123", b"secret") != unit_hash("N123", b"other")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from seatrial.gateway import envoy_config
+from seatrial.gateway.envoy_routes import route_config
 from seatrial.gateway.routes import Backend, Endpoint, ModelRoute, RouteTable
 from seatrial.gateway.settings import Settings
 
@@ -52,6 +53,15 @@ def test_a_changed_backend_is_another_cluster():
 def test_entries_stand_in_the_order_of_the_points():
     parts = [(entry["name"].rpartition("--")[0], entry["weight"]) for entry in entries(RouteTable(1, (PLAIN,)))]
     assert parts == [("fraud--canary", 500), ("fraud--mirrored", 2000), ("fraud--champion", 7500)]
+
+
+def test_who_left_stands_before_the_split_and_changes_nothing_in_it():
+    left = replace(PLAIN, withdrawn=("site-1", "site-2"))
+    first, second, *rest = route_config(RouteTable(1, (left,)))["virtual_hosts"][0]["routes"]
+    assert rest == route_config(RouteTable(1, (PLAIN,)))["virtual_hosts"][0]["routes"]
+    exact = [route["match"]["headers"][0]["string_match"] for route in (first, second)]
+    assert exact == [{"exact": "site-1"}, {"exact": "site-2"}]
+    assert first["request_headers_to_add"][0]["header"] == {"key": "x-seatrial-arm", "value": "none"}
 
 
 @pytest.mark.parametrize("canary", [0, 1, 4999, 10_000])

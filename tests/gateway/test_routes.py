@@ -33,6 +33,7 @@ def routes(draw):
         fallback=draw(st.sampled_from([None, replace(CHAMPION, level="previous")])),
         killed=draw(st.sampled_from([None, "off"])),
         timeout_s=draw(st.floats(0.5, 60)),
+        withdrawn=draw(st.sampled_from([(), ("site-1",), ("site 2", "ä")])),
     )
 
 

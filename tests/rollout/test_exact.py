@@ -82,15 +82,32 @@ def test_both_arms_failing_alike_is_not_the_canarys_doing() -> None:
     assert worse.judge(state(1_000)).verdict == "fail"
 
 
-def test_units_that_failed_as_champions_before_the_canary_grew_count_in_the_canary_too() -> None:
-    world = World().see(1, "champion", 1_000, 60).see(1, "champion", 5_000).see(1, "canary", 100)
+def test_units_that_failed_as_champions_and_fail_again_count_in_the_canary_too() -> None:
+    world = World().see(1, "champion", 1_000, 60).see(1, "canary", 100).see(2, "champion", 5_000, 50)
     for n in range(1, 1_001):
         met = frozenset({"errors"}) if n <= 60 else frozenset()
         world.facts.absorb([UnitRow(f"u{n}", Seen(10_000 + n, f"again{n}", 2, "canary"), met)])
     judged = world.judge(state(164, 1_800))
     assert judged.verdict != "pass", "6% of the canary's units fail, 1% of the champion's; 2pp are tolerable"
-    healthy = World().see(1, "champion", 6_000).see(1, "canary", 100).see(2, "canary", 1_000)
+    healthy = World().see(1, "champion", 6_000).see(2, "champion", 5_000).see(2, "canary", 1_000)
     assert healthy.judge(state(164, 1_800)).verdict == "pass"
+
+
+def test_units_that_were_watched_for_longer_excuse_nothing() -> None:
+    """On a ramp the champion's units have had more time to meet an error: 5% of them have, in a long first phase."""
+    before = World().see(1, "champion", 9_000, 450).see(1, "canary", 1_000, 50)
+    harmed = before.see(2, "champion", 3_000, 30).see(2, "canary", 3_000, 150)
+    judged = harmed.judge(state(1_000, 5_000))
+    assert judged.verdict == "fail", "5% against 1% in the present phase, and the same 5% in both arms before"
+    before = World().see(1, "champion", 9_000, 450).see(1, "canary", 1_000, 50)
+    equal = before.see(2, "champion", 3_000, 60).see(2, "canary", 3_000, 60).judge(state(1_000, 5_000))
+    assert (equal.verdict, equal.count_candidate, equal.estimate) == ("pass", 3_000, 0.0)
+
+
+def test_a_new_phase_begins_with_nothing_known() -> None:
+    world = World().see(1, "canary", 3_000).see(1, "champion", 27_000)
+    assert world.judge(state(1_000)).verdict == "pass"
+    assert world.judge(state(1_000, 5_000)).verdict == "insufficient"
 
 
 def test_after_a_strike_old_units_neither_excuse_harm_nor_give_a_pass() -> None:

@@ -22,7 +22,7 @@ from seatrial.rollout.simulate.records import RecordedFeed
 from seatrial.rollout.simulate.study import Study, result
 from seatrial.rollout.simulate.traffic import Declared, DeclaredFeed, Rate
 from seatrial.rollout.simulate.units import Units
-from seatrial.store.plans import parse_plan
+from seatrial.store.plans import parse_plan, plan_to_yaml
 from seatrial.values import Duration
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
@@ -80,14 +80,24 @@ def moves(outcome: Outcome) -> list[tuple[int, str, str, str]]:
     return [(d.look, d.action, d.rule, d.reason) for d in outcome.decisions if d.action in found]
 
 
-@pytest.mark.parametrize(("seed", "harm"), [(1, 0.0), (2, 0.1), (3, 0.3), (4, -0.1)])
+PACED = replace(
+    parse_plan(plan_to_yaml(PLAN) + "pacing: {metric: ctr, strong: 1%, maxStep: 50%}"),
+    steps=parse_plan(
+        "{name: p, metrics: [], steps: [{setWeight: 20%}, {pause: {duration: 1d}}, {setWeight: 50%}]}"
+    ).steps,
+)
+
+
+@pytest.mark.parametrize(
+    ("seed", "harm", "plan"), [(1, 0.0, PLAN), (2, 0.1, PLAN), (3, 0.3, PLAN), (4, -0.1, PLAN), (4, -0.4, PACED)]
+)
 def test_looks_that_are_left_out_would_have_changed_nothing(
-    seed: int, harm: float, monkeypatch: pytest.MonkeyPatch
+    seed: int, harm: float, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = recorded(seed, harm)
-    screened = simulate(PLAN, *given, BEGIN, BEGIN + timedelta(days=5))
+    screened = simulate(plan, *given, BEGIN, BEGIN + timedelta(days=5))
     monkeypatch.setattr(simulation, "next_look", lambda case: case.after + 1)
-    every = simulate(PLAN, *given, BEGIN, BEGIN + timedelta(days=5))
+    every = simulate(plan, *given, BEGIN, BEGIN + timedelta(days=5))
     assert moves(screened) == moves(every)
     assert screened.state == every.state
     assert len(screened.decisions) < len(every.decisions) / 2 or every.looks < 30
@@ -132,9 +142,9 @@ def test_units_are_counted_as_the_real_first_facts_count_them() -> None:
     facts, ours = MutableFacts(), units.counts(0)
     facts.absorb(rows)
     told = facts.counts(live={2, 3}, mirrored={1})
-    for kind in ("new", "arms", "live", "mirrored"):
+    for kind in ("new", "arms", "phases", "live", "mirrored"):
         assert {k: n for k, n in getattr(ours, kind).items() if n} == dict(getattr(told, kind))
-    for kind in ("firsts", "touched", "shadowed"):
+    for kind in ("firsts", "met", "touched", "shadowed"):
         assert {k: n for k, n in getattr(ours, kind)["errors"].items() if n} == dict(getattr(told, kind)["errors"])
 
 

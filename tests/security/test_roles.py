@@ -29,7 +29,7 @@ BELOW = {
     Role.APPROVER: [Role.OPERATOR],
     Role.ADMIN: [Role.APPROVER],
 }
-FILL = {"model": "fraud", "rollout": "fraud", "verb": "pause", "name": "ann", "version": "2"}
+FILL = {"model": "fraud", "rollout": "fraud", "verb": "pause", "name": "ann", "version": "2", "incident": "i-0001"}
 
 
 def _needs(route: APIRoute) -> Role | None:
@@ -116,6 +116,16 @@ def test_code_is_run_for_admins_only(api: Any) -> None:
         assert api.post("/v1/models/fraud/versions", body).status_code == 201, "the owner may"
     entry = next(e for e in api.get("/v1/audit").json()["entries"] if e["action"] == "version.register")
     assert entry["detail"]["serving"]["trusted_types"] == ["mine.Model"]
+
+
+def test_an_override_asks_for_an_approver(api: Any) -> None:
+    plan = {"name": "flip", "impact": "immediate", "metrics": [{"name": "e", "kind": "error_rate", "margin": "1pp"}],
+            "steps": [{"setWeight": "5%"}]}  # fmt: skip
+    body = {"model": "fraud", "version": 2, "plan": plan}
+    assert api.post("/v1/rollouts", body).json()["code"] == "ST0344"
+    hurried = {**body, "override": "the champion is down"}
+    assert api.post("/v1/rollouts", hurried, headers=api.person("oli", "operator")).status_code == 403
+    assert api.post("/v1/rollouts", hurried, headers=api.person("ann", "approver")).status_code == 201
 
 
 def test_a_reporter_sends_outcomes_and_does_nothing_else(api: Any) -> None:

@@ -112,6 +112,14 @@ def test_features_that_the_foreign_server_reports_become_a_header(host: HostProc
     assert json.loads(headers["x-seatrial-features"]) == json.loads(answer)["features"]
 
 
+def test_features_in_a_header_count_before_those_in_the_body(agreed: HostProcess) -> None:
+    told = json.loads(ask(agreed.port, "/told/invocations")[1]["x-seatrial-features"])
+    assert told == [{"x": 1, "y": 2, "@schema": "v3", "@as_of": {"x": 10, "y": 20}}, {"x": 3}]
+    assert agreed.reread(Reading(emit_features=("x",)))
+    told = json.loads(ask(agreed.port, "/told/invocations")[1]["x-seatrial-features"])
+    assert told == [{"x": 1, "@schema": "v3", "@as_of": {"x": 10}}, {"x": 3}], "nothing about what may not leave"
+
+
 def test_a_body_that_is_too_large_is_refused(host: HostProcess) -> None:
     status, _, answer = ask(host.port, "/good/invocations", b"1" * 2**21)
     assert (status, json.loads(answer)) == (413, {"error": "the body is larger than 1 MB"})

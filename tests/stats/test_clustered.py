@@ -123,6 +123,48 @@ def test_one_whale_is_seen() -> None:
     assert stratified_effect(*tallies(), scale="linear").largest_bucket < 0.02
 
 
+def amounts(orders: int, share: float, sigma: float, seed: int) -> list[np.ndarray]:
+    """Orders of lognormal value in two strata; the canary has a share of them."""
+    rng = np.random.default_rng(seed)
+    data = []
+    for part in (share, 1 - share):
+        count = rng.multinomial(round(orders * part), np.full(512, 1 / 512)).reshape(2, 256).astype(float)
+        values = rng.lognormal(0, sigma, int(count.sum()))
+        sums = np.bincount(np.repeat(np.arange(512), count.ravel().astype(int)), values, 512).reshape(2, 256)
+        data += [count, sums, count]
+    return data
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_skewness_is_that_of_the_estimate(scale: Any) -> None:
+    found = np.mean([stratified_effect(*amounts(5_000, 0.1, 0.6, seed), scale=scale).skewness for seed in range(80)])
+    of_orders = (math.exp(0.36) + 2) * math.sqrt(math.exp(0.36) - 1)
+    allowed = 2 * math.sqrt(6) / 256 * math.sqrt(4_500)
+    sizes = (1 / 500**2 - 1 / 4_500**2) / (1 / 500 + 1 / 4_500) ** 1.5
+    assert found == pytest.approx((of_orders - allowed) * sizes, rel=0.25)
+
+
+def test_a_heavy_tail_is_skewed_in_a_small_canary_and_not_in_equal_arms() -> None:
+    def skewness(orders: int, share: float, sigma: float) -> float:
+        return float(
+            np.median([stratified_effect(*amounts(orders, share, sigma, s), scale="log").skewness for s in range(9)])
+        )
+
+    assert skewness(20_000, 0.1, 1.5) > 0.12
+    assert skewness(20_000, 0.5, 1.5) == pytest.approx(0, abs=0.02)
+    assert skewness(20_000, 0.1, 0.3) == pytest.approx(0, abs=0.02)
+    assert skewness(400_000, 0.1, 1.0) < 0.05
+
+
+def test_the_canarys_own_luck_does_not_count() -> None:
+    data = amounts(20_000, 0.1, 0.5, 1)
+    before = stratified_effect(*data, scale="linear").skewness
+    data[1][0, 3] += 500
+    assert stratified_effect(*data, scale="linear").skewness == pytest.approx(before)
+    data[4][0, 3] += 500
+    assert stratified_effect(*data, scale="linear").skewness > before + 0.5
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.1, 1.0])
 @pytest.mark.parametrize("scale", SCALES)
 def test_no_variation_is_degenerate_and_not_certainty(rate: float, scale: Any) -> None:
@@ -175,6 +217,7 @@ def test_whatever_comes_in_an_effect_comes_out(data: np.ndarray, scale: Any) -> 
     assert effect.degenerate or (math.isfinite(effect.estimate) and effect.variance > 0)
     assert effect.degenerate == (effect.information == 0)
     assert 0 <= effect.largest_bucket <= 1
+    assert math.isfinite(effect.skewness)
     ratio = design_effect(*data, scale=scale)
     assert math.isnan(ratio) or ratio > 0
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seatrial.stats.counts import bernoulli_bounds, harm_grid, rate_ratio_log_e, relief_grid
+from seatrial.stats.counts import bernoulli_bounds, event_bounds, harm_grid, rate_ratio_log_e, relief_grid
 from seatrial.stats.srm import alarms
 
 
@@ -151,3 +151,54 @@ def test_impossible_trials_are_refused() -> None:
         harm_grid(0.0)
     with pytest.raises(ValueError, match="ratios"):
         rate_ratio_log_e(1, 2, 0.5, theta0=1.0, thetas=[0.0])
+
+
+@given(events=st.integers(0, 10**9), alpha=st.floats(1e-9, 0.5), planned=st.floats(1e-3, 1e9))
+def test_the_events_seen_are_always_within_the_bounds(events: int, alpha: float, planned: float) -> None:
+    low, high = event_bounds(events, alpha=alpha, planned_events=planned)
+    assert 0 <= low <= events < high < math.inf
+
+
+def test_rare_events_have_the_bounds_of_their_share() -> None:
+    for x, n in [(20, 10_000), (100, 10_000), (1_000, 200_000)]:
+        low, high = event_bounds(x, alpha=0.05, planned_events=x)
+        assert bernoulli_bounds(x, n, alpha=0.05, planned_n=n) == pytest.approx((low / n, high / n), rel=0.02)
+
+
+def meeting(rng: np.random.Generator, hours: int) -> tuple[np.ndarray, np.ndarray]:
+    """After each hour: units that met a first event, and how many were to be expected, given all before.
+
+    Units come all the time, heavy ones first; every unit has a hazard of its own, and those that met one are out.
+    """
+    hazard = np.sort(rng.gamma(0.5, 0.01, 2_000))[::-1]
+    comes = np.sort(rng.integers(0, hours, 2_000))
+    met, events, expected = np.zeros(2_000, dtype=bool), np.zeros(hours), np.zeros(hours)
+    for hour in range(hours):
+        at_risk = (comes <= hour) & ~met
+        expected[hour] = hazard[at_risk].sum()
+        found = at_risk & (rng.random(2_000) < hazard)
+        met |= found
+        events[hour] = found.sum()
+    return events.cumsum(), expected.cumsum()
+
+
+def test_bounds_of_events_hold_while_units_come_and_go_on_meeting_them() -> None:
+    rng = np.random.default_rng(8)
+    missed = 0
+    for _ in range(100):
+        for x, expected in zip(*meeting(rng, 20), strict=True):
+            low, high = event_bounds(x, alpha=0.05, planned_events=20)
+            if not low <= expected <= high:
+                missed += 1
+                break
+    assert missed <= 12, "99.9% bound of Binomial(100, 5%)"
+    assert low > 0.6 * expected  # and they say something
+    assert high < 1.6 * expected
+
+
+def test_impossible_numbers_of_events_are_refused() -> None:
+    for events, planned in [(-1, 4), (math.nan, 4), (math.inf, 4), (3, 0)]:
+        with pytest.raises(ValueError, match="events must not be negative"):
+            event_bounds(events, alpha=0.05, planned_events=planned)
+    with pytest.raises(ValueError, match="alpha must be between"):
+        event_bounds(1, alpha=1.5, planned_events=4)

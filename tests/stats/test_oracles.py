@@ -9,10 +9,14 @@ import pytest
 from scipy.special import ndtr
 
 from seatrial.stats.counts import bernoulli_bounds, conditional_binomial_p, rate_ratio_log_e
+from seatrial.stats.distance import jensen_shannon, kolmogorov_smirnov
 from seatrial.stats.exact import barnard_p, fisher_p
 from seatrial.stats.intervals import clopper_pearson_interval, newcombe_interval, score_interval
+from seatrial.stats.lists import kendall, ndcg, rbo
 from seatrial.stats.multiplicity import benjamini_hochberg, e_benjamini_hochberg
 from seatrial.stats.noninferiority import noninferiority
+from seatrial.stats.offpolicy import counterfactual, effective_size, ips, snips
+from seatrial.stats.preference import preference, preference_delta
 from seatrial.stats.proportions import two_proportion_z
 from seatrial.stats.ranking import spearman_from_grid
 from seatrial.stats.ratios import Ratio, delta_ratio, jackknife_ratio, welch
@@ -31,9 +35,8 @@ RIVAL = "a rival's method, kept for comparison: "
 OTHER_SEQUENCE = "another boundary for the same question; the normal mixture and the exact counts cover it"
 RAW_STREAM = "a bound of a raw stream of bounded values; evidence is kept as sums, which do not give it"
 IID_RANKS = "ranks of independent answers; those of one unit are not: latency is judged by exceedance (docs/methods.md)"
-OFF_POLICY = "off-policy evaluation"
+BANDIT = "comes with bandit releases: it needs a model of rewards or of their range"
 DRIFT = "a distance or test for drift; comes with continuous training"
-RANKING = "ranked lists; a shadow is compared by the scores it gives"
 LEFT_OUT: dict[str, str] = {
     "ci_diff_agresti-caffo": RIVAL + "Newcombe's and the score interval cover this",
     "tt_proportion_norm_unpooled_corrTrue": RIVAL + "Wald, degenerate without successes, with continuity correction",
@@ -47,10 +50,8 @@ LEFT_OUT: dict[str, str] = {
     "chi2_contingency_2x3": "a contingency table of categories; " + DRIFT,
     "chi2_contingency_2x2_yates": RIVAL + "a continuity correction",
     "mannwhitney": RIVAL + "the judge of Kayenta",
-    "ks_2samp": DRIFT,
     "cvm_2samp": DRIFT,
     "wasserstein_weighted_hist": DRIFT,
-    "jensen_shannon": DRIFT,
     "evidently_psi_numeric": DRIFT,
     "evidently_psi_cat_zero_bins": DRIFT,
     "evidently_wasserstein_norm": DRIFT,
@@ -60,11 +61,7 @@ LEFT_OUT: dict[str, str] = {
     "frouros_psi_10": DRIFT,
     "frouros_js_10": DRIFT,
     "river_detectors_lcg": DRIFT,
-    "kendall_tau_b_ties": "biased upwards when computed from bins; Spearman's rho is shown",
-    "rbo_ext_uneven": RANKING,
-    "ndcg_ties": RANKING,
-    "team_draft_abc_adb": RANKING,
-    "interleave_delta": RANKING,
+    "team_draft_abc_adb": "lists are interleaved in the service, not in stats: tests/test_interleaving.py checks it",
     "gamma_exp_mixture": OTHER_SEQUENCE,
     "gamma_poisson_mixture": OTHER_SEQUENCE,
     "poly_stitching": OTHER_SEQUENCE,
@@ -81,24 +78,42 @@ LEFT_OUT: dict[str, str] = {
     "ville_AsymptoticCS": RAW_STREAM,
     "ville_BettingCS": RAW_STREAM,
     "ville_BernoulliCS": RAW_STREAM,
-    "vw_ope_200": OFF_POLICY,
-    "ess_kish_200": OFF_POLICY,
-    "ope_obp_120": OFF_POLICY,
-    "regret_proxy": OFF_POLICY,
+    "regret_proxy": BANDIT,
     "aggregates_merge": "moments that merge; evidence is kept as whole millionths, whose sums are exact",
 }
+
+REWARD_MODEL = ("dm", "dr", "sndr", "switch_dr_lambda3", "dros_lambda3", "sg_dr_lambda.1", "dr_normal_se")
+BIASED_WEIGHTS = ("ipw_clip2", "sg_ipw_lambda.1")
+ONE_SIDED = ("hoeffding_lb", "bernstein_lb", "student_t_lb")
+RANGE_OF_REWARDS = ("mle", "cressieread", "cressieread_ci", "clopper_pearson_ci", "anytime_cs")
 
 VALUES_LEFT_OUT: dict[str, dict[str, str]] = {
     "acs_diff_proportions": {"p": "a p-value found by halving the interval, capped"},
     "acs_one_sided_diff_proportions": {"p": "a p-value found by halving the interval, capped"},
     "cluster_robust_ols": {"se_CR1": "a small-sample factor of regressions"},
     "fisher": {"odds": "the odds ratio of the sample; differences and ratios of shares are reported"},
+    "jensen_shannon": {"distance_nat": "the same in nats; in bits it lies between 0 and 1"},
+    "ks_2samp": dict.fromkeys(("p_exact", "p_asymp"), "two models always differ; how far is what is told"),
+    "kendall_tau_b_ties": {
+        "tau_c": "tau of tables that are not square; scores are as many on both sides",
+        "weighted_tau": "rank-biased overlap weighs the top instead",
+        "weighted_tau_rank_none": "rank-biased overlap weighs the top instead",
+    },
     "mh_risk_difference_ramp": {
         "ivw_rd": "inverse-variance weights, which are undefined without events",
         "ivw_se": "inverse-variance weights, which are undefined without events",
         "mh_or": "an odds ratio; the difference and the ratio of shares are reported",
     },
+    "ndcg_ties": {
+        "ndcg_ignore_ties": "ties broken by the order of the input, which is luck",
+        "ndcg_at3_ignore_ties": "ties broken by the order of the input, which is luck",
+    },
     "noninf_relative_margin_linear": {"z_if_control_fixed": RIVAL + "the champion's variance not scaled by 1 - m"},
+    "ope_obp_120": {
+        **dict.fromkeys(REWARD_MODEL, BANDIT),
+        **dict.fromkeys(BIASED_WEIGHTS, "weights made smaller: less noise for a bias that nobody can state"),
+        **dict.fromkeys(ONE_SIDED, "a bound of one side; estimates come with an interval"),
+    },
     "simpson_ramp_poststrat": {
         "naive_p": RIVAL + "Welch's t on pooled counts",
         "strat_diff": RIVAL + "weights by size of stratum, unbiased but far noisier than Mantel-Haenszel",
@@ -109,6 +124,7 @@ VALUES_LEFT_OUT: dict[str, dict[str, str]] = {
         "rel_effect_size_ci_lower": "relative effects are judged on the log scale over strata",
         "rel_effect_size_ci_upper": "relative effects are judged on the log scale over strata",
     },
+    "vw_ope_200": dict.fromkeys(RANGE_OF_REWARDS, BANDIT),
 }
 
 
@@ -302,6 +318,48 @@ def spearman(i: Inputs) -> Values:
     return {"rho": spearman_from_grid(grid)}
 
 
+def gain(i: Inputs) -> Values:
+    at = {"ndcg": None, "ndcg_at3": 3}
+    return {name: ndcg(i["relevance"], i["score"], k) for name, k in at.items()}
+
+
+def wins_and_losses(i: Inputs) -> Values:
+    users = [1.0] * i["wins_B"] + [-1.0] * i["wins_A"] + [0.0] * i["ties"]
+    found = preference(users)
+    delta = preference_delta(i["wins_A"], i["wins_B"], i["ties"])
+    assert found.delta == pytest.approx(-delta)  # type: ignore[operator]
+    return {"delta_AB": delta, "p_sign": found.sign_p_value}
+
+
+def weights_of(i: Inputs) -> Any:
+    return np.array(i["p_pred"]) / np.array(i["p_log"])
+
+
+def off_policy(i: Inputs) -> Values:
+    estimate = ips(weights_of(i), i["r"])
+    snips_value = snips(weights_of(i), i["r"]).value
+    return {"ips": estimate.value, "snips": snips_value, "gaussian_ci": list(estimate.interval)}
+
+
+def effective(i: Inputs) -> Values:
+    w, n = weights_of(i), len(i["r"])  # the error is divided by n there, by n - 1 here
+    error = snips(w, i["r"]).error * math.sqrt((n - 1) / n)
+    largest = counterfactual(w, i["r"]).largest
+    return {"ess": effective_size(w), "max_w_share": largest, "snips_delta_se": error}
+
+
+def off_policy_of_actions(i: Inputs) -> Values:
+    w = [row[action] / logged for row, action, logged in zip(i["pi_e"], i["action"], i["pscore"], strict=True)]
+    n = len(w)
+    plain, scaled = ips(w, i["reward"]), snips(w, i["reward"])
+    mean = counterfactual(w, i["reward"]).mean_weight
+    assert mean is not None
+    return {
+        "ipw": plain.value, "snipw": scaled.value, "ess_kish": effective_size(w), "mean_iw": mean.value,
+        "ipw_normal_se": plain.error, "snipw_delta_se": scaled.error * math.sqrt((n - 1) / n),
+    }  # fmt: skip
+
+
 CHECKS: dict[str, Callable[[Inputs], Values]] = {
     "two_prop_z_pooled_two_sided": z_test,
     "two_prop_z_pooled_less": z_test_less,
@@ -324,6 +382,15 @@ CHECKS: dict[str, Callable[[Inputs], Values]] = {
     "tt_barnard_small": lambda i: {"p": barnard_p(*counts(i), i["alternative"])},  # type: ignore[arg-type]
     "tt_fisher_small": lambda i: {"p": fisher_p(*counts(i), i["alternative"])},  # type: ignore[arg-type]
     "spearman_ties": spearman,
+    "jensen_shannon": lambda i: {"distance_base2": jensen_shannon(i["p"], i["q"])},
+    "ks_2samp": lambda i: {"D": kolmogorov_smirnov(i["ref"], i["cur"])},
+    "kendall_tau_b_ties": lambda i: {"tau_b": kendall(i["a"], i["b"])},
+    "interleave_delta": wins_and_losses,
+    "vw_ope_200": off_policy,
+    "ess_kish_200": effective,
+    "ope_obp_120": off_policy_of_actions,
+    "rbo_ext_uneven": lambda i: {"rbo_ext": rbo(i["S"], i["T"], i["p"])},
+    "ndcg_ties": gain,
     "jackknife_ratio_10_buckets": jackknife,
     "jackknife_ratio_diff_independent_arms": jackknife_arms,
     "cluster_robust_ols": cluster_robust,

@@ -50,7 +50,9 @@ steps:
 class Idle(Operations):
     """Operations without a running system: what is recorded is real, what moves traffic is only said to."""
 
-    def start_rollout(self, model: str, version: int, plan: Plan, *, actor: str, salt: str | None = None) -> RolloutId:
+    def start_rollout(
+        self, model: str, version: int, plan: Plan, *, actor: str, salt: str | None = None, override: str = ""
+    ) -> RolloutId:
         with self.store.begin() as tx:
             champion = tx.models.pointers(model)["champion"]
             rollout = tx.rollouts.next_id()

@@ -27,6 +27,7 @@ ANSWERS: dict[str, tuple[int, str, bytes]] = {
     "empty": (200, JSON, b""),
     "other": (200, JSON, b'{"status": "ok"}'),
     "chat": (200, JSON, b'{"choices": [{"message": {"content": "hello"}}]}'),
+    "told": (200, JSON, json.dumps({**GOOD, "features": [{"x": 8}, {"x": 9}]}).encode()),
     "features": (200, JSON, json.dumps({**GOOD, "features": [{"x": 1, "y": "ö"}, {"x": 2, "y": "z"}]}).encode()),
     "csv": (200, "text/csv", b"0.25\n0.5\n"),
     "lines": (200, "application/jsonlines", b'{"score": 0.25, "features": 1}\n{"score": 0.5}\n'),
@@ -106,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("x-secret", "hop by hop")
         self.send_header("x-seatrial-version", "forged")
         self.send_header("x-kept", "yes")
+        if what == "told":
+            self.send_header("x-seatrial-features", '[{"x":1,"y":2,"@schema":"v3","@as_of":{"x":10,"y":20}},{"x":3}]')
         if status != 204:
             self.send_header("content-length", str(len(body)))
         self.end_headers()

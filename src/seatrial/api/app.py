@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from seatrial import __version__
-from seatrial.api import access, alerts, errors, events, models, ops, outcomes, pages, rollouts
+from seatrial.api import access, alerts, errors, events, incidents, models, ops, outcomes, pages, rollouts
 from seatrial.api.credentials import Credentials
 from seatrial.api.deps import Services
 from seatrial.api.limits import Limits
@@ -66,6 +66,7 @@ def create_app(
         events.router,
         access.router,
         alerts.router,
+        incidents.router,
         ops.router,
     )
     for router in routers:

@@ -17,6 +17,7 @@ from seatrial.registry.contract import Contract
 from seatrial.registry.lineage import ArtifactLineage
 from seatrial.registry.people import Role
 from seatrial.registry.version import Serving
+from seatrial.rollout.incident import Choice
 from seatrial.values import Duration, to_camel
 
 _CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}
@@ -53,7 +54,10 @@ class Registration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A rollout of ``version`` by ``plan`` (JSON Schema: ``/v1/schema/plan``)."""
+    """A rollout of ``version`` by ``plan`` (JSON Schema: ``/v1/schema/plan``).
+
+    ``override``: why a plan may pass over what an approver can answer for.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
@@ -61,6 +65,7 @@ class Start:
     version: int
     plan: dict[str, Any]
     salt: str | None = None
+    override: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,45 @@ class ByHand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """What an approver says with a yes."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """A unit that leaves a rollout, as its header carries it."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    unit: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardAlert:
+    """What another system or a person found: a *critical* alert ends the rollout at once, a *warning* pauses it."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    reason: str
+    severity: Literal["critical", "warning"] = "critical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """The version that releases are held against together from now on."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    version: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
     """Rollback, kill or revive; ``mode`` is for kill only."""
 
@@ -81,6 +125,25 @@ class Switch:
 
     reason: str = ""
     mode: Literal["previous", "champion", "off"] = "previous"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciling:
+    """As of when a rollout is reconciled: ISO 8601 with its zone; now, unless given."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    at: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """What is done about an incident, and why."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    choice: Choice
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from seatrial.api.bodies import Adoption, Registration, Switch, read_lineage, read_serving
+from seatrial.api.bodies import Adoption, Anchor, Registration, Switch, read_lineage, read_serving
 from seatrial.api.credentials import Principal
 from seatrial.api.deps import Admin, Approver, Operator, Wired
 from seatrial.api.errors import Forbidden
@@ -65,6 +65,12 @@ def configure(model: str, body: Contract, wired: Wired, caller: Admin) -> dict[s
     """How the model's bodies are read and what is kept of them: the whole contract; what is left out is the default."""
     wired.operations.configure(model, body, actor=caller.name)
     return show_model(model, wired)
+
+
+@router.put("/{model}/anchor")
+def anchor(model: str, body: Anchor, wired: Wired, caller: Approver) -> dict[str, Any]:
+    """Releases are held against this version together from now on; what was lost before it is written off."""
+    return wired.operations.anchor(model, body.version, reason=body.reason, actor=caller.name)
 
 
 def _check_may_agree(caller: Principal, contract: Contract | None) -> None:

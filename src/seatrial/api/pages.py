@@ -23,6 +23,7 @@ from seatrial.api.html import PageRoute, page, visitor_of
 from seatrial.api.release import ReleasePage, ReleasePages
 from seatrial.api.stream import Marks, Pulse
 from seatrial.control import catalog, views
+from seatrial.control.follow_up import follow_up_document
 from seatrial.errors import NotFound, SeatrialError
 
 STATIC = Path(str(files("seatrial.api"))) / "static"
@@ -106,13 +107,14 @@ def rollout(request: Request, name: str, shared: Shared, note: str = "") -> Resp
     wired = request.app.state.services
     with wired.store.read() as tx:
         model = catalog.model(tx, wired.project, shown.rollout["model"])
+        after = follow_up_document(tx, shown.rollout["id"])
     actual = health.weights.get(shown.rollout["model"], {}).get("canary") if shown.rollout["active"] else None
     visitor = visitor_of(request)
     return page(
         request,
         "rollout.html",
         shown=shown,
-        r={**shown.rollout, "actualWeight": None if actual is None else actual / 100},
+        r={**shown.rollout, "actualWeight": None if actual is None else actual / 100, "reconciliation": after},
         model=model,
         outlook=[views.plain(sight) for sight in shown.outlook],
         health=health,

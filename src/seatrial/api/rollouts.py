@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 from fastapi import APIRouter
 
-from seatrial.api.bodies import ByHand, Start
+from seatrial.api.bodies import Approval, ByHand, HardAlert, Reconciling, Start, Withdrawal
 from seatrial.api.deps import Approver, Operator, Wired
+from seatrial.api.errors import Forbidden
 from seatrial.api.security import Principal
 from seatrial.control import catalog, views
 from seatrial.control.emergency import observed_weights
+from seatrial.registry.people import Role
 from seatrial.rollout.start import Verb
 from seatrial.store.plans import check_plan, plan_of
 
@@ -25,8 +27,12 @@ def list_rollouts(wired: Wired, model: str | None = None, active: bool | None = 
 
 @router.post("", status_code=201)
 def start(body: Start, wired: Wired, caller: Operator) -> dict[str, Any]:
-    plan = check_plan(plan_of(body.plan))
-    rollout = wired.operations.start_rollout(body.model, body.version, plan, actor=caller.name, salt=body.salt)
+    if body.override.strip() and not caller.may(Role.APPROVER):
+        raise Forbidden.below(caller.name, caller.role, Role.APPROVER)
+    plan = check_plan(plan_of(body.plan), override=body.override)
+    rollout = wired.operations.start_rollout(
+        body.model, body.version, plan, actor=caller.name, salt=body.salt, override=body.override
+    )
     return {"schema": "seatrial.started.v1", "rollout": rollout}
 
 
@@ -44,10 +50,37 @@ def list_decisions(rollout: str, wired: Wired) -> dict[str, Any]:
         return catalog.decisions(tx, rollout)
 
 
+@router.post("/{rollout}/reconcile")
+def reconcile(rollout: str, body: Reconciling, wired: Wired, caller: Operator) -> dict[str, Any]:
+    """The arms of its canary compared as of a time, by first exposure; recorded, and harm opens an incident."""
+    return wired.operations.reconcile(rollout, body.at, actor=caller.name)
+
+
 @router.post("/{rollout}/promote")
 def promote(rollout: str, body: ByHand, wired: Wired, caller: Approver) -> dict[str, Any]:
     """Release a `pause: {}`; with ``full``, go past all gates."""
     return _by_hand(rollout, "promote", body, wired, caller)
+
+
+@router.post("/{rollout}/approve")
+def approve(rollout: str, body: Approval, wired: Wired, caller: Approver) -> dict[str, Any]:
+    """One approval of the stage it is in, by whom its plan lets and who did not begin it."""
+    decision = wired.operations.approve(rollout, reason=body.reason, actor=caller.name, role=caller.role)
+    return views.decision_document(decision)
+
+
+@router.post("/{rollout}/withdraw")
+def withdraw(rollout: str, body: Withdrawal, wired: Wired, caller: Operator) -> dict[str, Any]:
+    """One unit leaves: on the champion at once and in no arm; everybody else stays where they are."""
+    decision = wired.operations.withdraw(rollout, body.unit, reason=body.reason, actor=caller.name)
+    return views.decision_document(decision)
+
+
+@router.post("/{rollout}/alerts")
+def alert(rollout: str, body: HardAlert, wired: Wired, caller: Operator) -> dict[str, Any]:
+    """A hard signal from outside: everybody on the champion at once, whatever the evidence says."""
+    decision = wired.operations.alert(rollout, body.reason, severity=body.severity, actor=caller.name)
+    return views.decision_document(decision)
 
 
 @router.post("/{rollout}/{verb}")

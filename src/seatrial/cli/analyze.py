@@ -64,6 +64,14 @@ def canary(
     segment: Annotated[
         Names | None, typer.Option(metavar=NAMED, help="A segment of the plan; NAME=- without.", rich_help_panel=_ROWS)
     ] = None,
+    outcomes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=_ROWS,
+            help="Outcomes kept apart: key, name, value; time and revision if there are any.",
+        ),
+    ] = None,
+    key: Annotated[str | None, _column("--key", "With --outcomes: whose keys they are.")] = None,
     time_unit: Annotated[
         TimeUnit | None, typer.Option(help="Of times that are numbers since 1970.", rich_help_panel=_ROWS)
     ] = None,
@@ -107,6 +115,7 @@ def canary(
 ) -> None:  # fmt: skip
     """Judge two groups of units by a plan: exit 0 pass, 3 fail, 4 undecided."""
     from seatrial.control.analysis import Question, analysis_document, analyze
+    from seatrial.engines.apart import with_outcomes
     from seatrial.engines.columns import Asked
     from seatrial.engines.wide import Units
     from seatrial.store.plans import check_plan, read_plan
@@ -128,8 +137,13 @@ def canary(
         at=_moment(at),
         mixed=mixed,
     )
-    source = _opened(log, url, table)
+    source = opened(log, url, table)
     try:
+        if outcomes is not None:
+            source, asked = with_outcomes(source, outcomes, key, question.plan, question.asked)
+            question = replace(question, asked=asked)
+        elif key is not None:
+            raise UsageError("ST0281", f"--key {key}: there is nothing to join.", remedy="Give --outcomes FILE, too.")
         analysis = analyze(source, question)
     finally:
         source.close()
@@ -141,7 +155,7 @@ def canary(
     raise typer.Exit(EXITS[analysis.result])
 
 
-def _opened(log: str | None, url: str | None, table: str | None) -> Input:
+def opened(log: str | None, url: str | None, table: str | None) -> Input:
     from seatrial.engines.inputs import connect, open_log
 
     if (log is None) == (url is None):

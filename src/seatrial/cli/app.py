@@ -15,17 +15,23 @@ from seatrial.cli import (
     access,
     alerts,
     analyze,
+    analyze_inputs,
+    analyze_rankers,
+    analyze_shadow,
     audit,
     calc,
     demo,
     events,
     help,
+    incidents,
+    interventions,
     model,
     outcomes,
     plan,
     project,
     report,
     rollout,
+    shadow,
     switch,
 )
 from seatrial.cli.output import fail
@@ -45,13 +51,19 @@ project.add_to(app)
 app.add_typer(model.app, name="model")
 app.add_typer(plan.app, name="plan")
 app.add_typer(rollout.app, name="rollout")
+app.add_typer(shadow.app, name="shadow")
+analyze_shadow.add_to(analyze.app)
+analyze_inputs.add_to(analyze.app)
+analyze_rankers.add_to(analyze.app)
 app.add_typer(analyze.app, name="analyze")
 switch.add_to(app)
+interventions.add_to(app, rollout.app)
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(events.app, name="events")
 app.add_typer(audit.app, name="audit")
 app.add_typer(access.app, name="access")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(calc.app, name="calc")
 report.add_to(app)
 demo.add_to(app)

@@ -235,7 +235,7 @@ def _with_history(plan: Plan, historic: list[str] | None, at_most: str | None) -
 
 
 def _document(plan: Plan, model: str | None, known: Mapping[str, Traffic], told: Forecast) -> dict[str, Any]:
-    from seatrial.control.views import plain
+    from seatrial.control.views import later, plain
     from seatrial.rollout.forecast.textbook import FORMULA
 
     body = plain(told)
@@ -251,6 +251,7 @@ def _document(plan: Plan, model: str | None, known: Mapping[str, Traffic], told:
         "traffic": plain(known),
         "unknown": [metric.name for metric in plan.guardrails if metric.name not in known],
         "formula": FORMULA,
+        **later(plan),
         **body,
     })  # fmt: skip
     return document
@@ -267,6 +268,7 @@ def _finite(value: Any) -> Any:
 
 def _show(document: dict[str, Any], plot: Path | None) -> None:
     from seatrial.cli import forecast_tables as tables
+    from seatrial.cli import plan_tables
 
     output.text(tables.headline(document))
     for said, shown in (
@@ -279,7 +281,7 @@ def _show(document: dict[str, Any], plot: Path | None) -> None:
             output.text(said)
             output.show(shown)
     output.text("")
-    output.text(tables.conclusion(document))
+    output.text("\n".join([tables.conclusion(document), *plan_tables.later(document)]))
     if plot is not None:
         output.note(f"✔ power against days is in {plot}")
 

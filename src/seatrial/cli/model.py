@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from seatrial.cli import anchor as anchors
 from seatrial.cli import contract as contracts
 from seatrial.cli import output
 from seatrial.cli.session import actor, opened, project_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from seatrial.registry.version import Model, ModelVersion
 
 app = typer.Typer(help="Models and their versions.", no_args_is_help=True)
+app.command("anchor")(anchors.anchor)
 
 Name = Annotated[str, typer.Argument(help="The model.")]
 UnitHeader = Annotated[str, typer.Option(help="Request header that carries the unit (user, account, device).")]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seatrial.cli import forecast, output, simulate
-from seatrial.cli.session import project_of
+from seatrial.cli import forecast, output, plan_import, simulate
+from seatrial.cli.session import opened, project_of
 from seatrial.errors import Exit, PlanError
+
+if TYPE_CHECKING:
+    from seatrial.control.project import Project
+    from seatrial.rollout.plan import Plan
 
 app = typer.Typer(help="Release plans: check one, and see what it means.", no_args_is_help=True)
 
@@ -18,6 +22,8 @@ File = Annotated[Path, typer.Argument(help="The plan's YAML file.")]
 
 app.command("forecast")(forecast.forecast)
 app.command("simulate")(simulate.simulate)
+app.command("import")(plan_import.import_plan)
+app.command("templates")(plan_import.templates)
 
 
 @app.command("validate")
@@ -71,6 +77,7 @@ def explain(
     plan = check_plan(read_plan(file))
     document = views.plan_document(plan)
     if model is not None:
+        document["erosion"] = _erosion(project_of(context), plan, model)
         document["forecast"] = forecast.rows(project_of(context), plan, model, forecast.effect_of(effect))
     if as_json:
         output.data(document)
@@ -82,6 +89,7 @@ def explain(
         output.text("")
     output.text(plan_tables.rules(document))
     if model is not None:
+        output.text(plan_tables.erosion(document, model))
         output.text("")
         output.text(plan_tables.forecast_note(document, model))
         if document["forecast"]:
@@ -98,6 +106,14 @@ def schema() -> None:
     from seatrial.store.plans import plan_schema
 
     output.data(plan_schema())
+
+
+def _erosion(project: Project, plan: Plan, model: str) -> list[dict[str, Any]]:
+    """What the model's releases since its anchor lost together, by guardrail of the plan. Raises NotFound."""
+    from seatrial.control.anchors import erosion_document
+
+    with opened(project) as store, store.read() as tx:
+        return erosion_document(tx, model, plan)
 
 
 def _validation_document(found: list[dict[str, str]]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 from rich.table import Table
@@ -32,8 +34,9 @@ def stages(p: Document) -> Table:
         if s["minOutcomes"]:
             samples.append(f"{s['minOutcomes']:,} outcomes")
         tolerance = "the margin" if s["last"] else f"{s['tolerance']:g} × margin"
-        ends = "by hand" if s["manual"] else ""
-        rows.append((n, s["name"], share, span(s["minDuration"]), ", ".join(samples), tolerance, ends))
+        ends = ["by hand"] if s["manual"] else []
+        ends += [count(s["approval"]["count"], "approval")] if s["approval"] else []
+        rows.append((n, s["name"], share, span(s["minDuration"]), ", ".join(samples), tolerance, ", ".join(ends)))
     rows.append((len(p["stages"]) + 1, "everyone", "100%", "", "", "", ""))
     headers = ("STEP", "NAME", "SHARE", "LEAST TIME", "SAMPLES", "EXCLUDES A LOSS OF", "ENDS")
     return table(headers, rows, right=("STEP",))
@@ -52,6 +55,16 @@ def guardrails(p: Document) -> Table:
     return table(("GUARDRAIL", "KIND", "", "MARGIN", "HORIZON", "LIMIT", "FALSE ROLLBACK AT MOST"), rows)
 
 
+def _agreement(a: Document) -> str:
+    """``alike: in shadow at least 0.9 over all, 0.8 in each account_age with 500 pairs, none 0.2 below the whole``."""
+    asked = [f"at least {a['floor']:g} over all"]
+    if a["segmentFloor"] is not None:
+        asked.append(f"{a['segmentFloor']:g} in every {a['segment'] or 'segment'} with {a['minPairs']:,} pairs")
+    if a["maxGap"] is not None:
+        asked.append(f"none {a['maxGap']:g} below the whole")
+    return f"{a['name']}: in shadow {', '.join(asked)}; less holds the release and sends nothing back"
+
+
 def rules(p: Document) -> str:
     """The promises in words."""
     alpha, strikes = p["alpha"], p["strikes"]
@@ -61,9 +74,39 @@ def rules(p: Document) -> str:
         f"that guardrail with probability at most {alpha['promotion']:.1%}.",
         f"Strikes: {strikes['perStep']} at one step or {strikes['total']} in all end it. Digest: {p['digest']}",
     ]
+    lines += [
+        f"{g['name']}: a loss of {g['margin']} is accepted because {g['justification']}"
+        for g in p["guardrails"]
+        if g["justification"]
+    ]
+    lines += [f"{g['name']}: a value above {g['cap']:g} counts as {g['cap']:g}" for g in p["guardrails"] if g["cap"]]
+    lines += [_agreement(a) for a in p["agreements"] if a["role"] == "guardrail"]
     if p["signals"]:
         lines.append(f"Signals (shown, not judged): {', '.join(p['signals'])}")
-    return "\n".join(lines)
+    if p["dryRuns"]:
+        lines.append(f"Dry runs (judged, and nothing follows): {', '.join(p['dryRuns'])}")
+    return "\n".join([*lines, *later(p)])
+
+
+def later(p: Document) -> Iterator[str]:
+    """Metrics that take their time: what stands in for them, when they are ripe, and what happens after the rollout."""
+    for name, of in p["surrogates"].items():
+        yield f"{name} is a surrogate of {of['metric']} (historic correlation {of['correlation']:g})"
+    for name, days in p["earliest"].items():
+        if name in p["reconciled"] or days["first"] > 2:
+            first, every = (math.ceil(days[which]) for which in ("first", "every"))
+            line = f"{name}: earliest decision on day {first} for the first cohort, day {every} for all"
+            yield f"{line}; reconciled then, after the rollout" if name in p["reconciled"] else line
+
+
+def erosion(p: Document, model: str) -> str:
+    """What the releases since the anchor lost together, a line a guardrail."""
+    lines = [f"{'✖' if e['tripped'] else '✔'} {e['text']}" for e in p["erosion"]]
+    if not lines:
+        return f"No release of {model} has measured these guardrails since its anchor."
+    if any(e["tripped"] for e in p["erosion"]):
+        lines.append(f"No release of {model} is promoted by itself until that is accepted: `seatrial model anchor`.")
+    return "\n".join(["Lost by all releases together:", *lines])
 
 
 def forecast_note(p: Document, model: str) -> str:

@@ -10,7 +10,8 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from seatrial.control.wording import STAGE, STATUS, clock, count, other_needs, percent, span, verdict_line
+from seatrial.cli.reconciled import follow_up
+from seatrial.control.wording import STAGE, STATUS, clock, count, other_needs, percent, ripeness, span, verdict_line
 
 Document = Mapping[str, Any]
 
@@ -20,19 +21,22 @@ HISTORY = 10
 
 def tree(r: Document) -> str:
     """A rollout (``seatrial.rollout.v1``): where it stands, its stages, the latest look, what was decided."""
-    return "\n".join([*_head(r), "", *_stages(r), *_look(r), *_history(r)])
+    return "\n".join([*_head(r), "", *_stages(r), *_look(r), *follow_up(r), *_history(r)])
 
 
 def explanation(r: Document) -> str:
-    """The latest decision of a rollout: the rules in the order they were asked, and what the one that spoke said."""
+    """A decision (``seatrial.explanation.v1``): the rules in their order, what each saw, and which spoke."""
     latest = r["latest"]
-    if latest is None:
-        return f"{r['id']}: no look has been taken yet."
     lines = [f"{r['id']} look {latest['look']:,} at {clock(latest['at'])}: {latest['action']} — {latest['reason']}", ""]
-    lines += [f"  {n:>2}  {rule:<16} silent" for n, rule in enumerate(latest["considered"], start=1)]
-    lines += [f"  {len(latest['considered']) + 1:>2}  {latest['rule']:<16} → {latest['action']}: {latest['reason']}"]
+    lines += [f"  {n:>2}  {_rule(rule, latest['action'])}" for n, rule in enumerate(r["rules"], start=1)]
     lines += [f"      {need}" for need in r["needs"]]
     return "\n".join([*lines, *_look(r)])
+
+
+def _rule(rule: Document, action: str) -> str:
+    """``guardrail_harm   silent: no guardrail fails: errors pass``"""
+    saw = f": {rule['saw']}" if rule["saw"] else ""
+    return f"{rule['rule']:<16} {f'→ {action}' if rule['spoke'] else 'silent'}{saw}"
 
 
 def status_line(r: Document) -> str:
@@ -65,6 +69,9 @@ def _head(r: Document) -> Iterator[str]:
     )
     left = "" if not r["active"] else f" ({_left(r)}, then {r['onDeadline']})"
     yield _field("  Deadline", f"{clock(r['deadline'])}{left}")
+    for one in r["withdrawn"]:
+        why = f": {one['reason']}" if one["reason"] else ""
+        yield _field("  Left", f"{one['unit']} at {clock(one['at'])} by {one['by']}{why}; evidence until then is kept")
 
 
 def _left(r: Document) -> str:
@@ -93,6 +100,8 @@ def _stage(stage: Document) -> str:
                      f"at least {span(stage['minDuration'])}")  # fmt: skip
     if stage["manual"]:
         parts.append("· ends by hand")
+    if stage["approval"] is not None:
+        parts.append(f"· {len(stage['approval']['given'])} of {count(stage['approval']['count'], 'approval')}")
     if stage["strikes"]:
         parts.append(f"· {count(stage['strikes'], 'strike')}")
     return " ".join(parts)
@@ -106,6 +115,8 @@ def _look(r: Document) -> Iterator[str]:
     yield f"Look {latest['look']:,} at {clock(latest['at'])}"
     for alarm in r["alarms"]:
         yield f"{ALARM} {alarm['kind']}: {alarm['text']}"
+    if latest["pace"] is not None:
+        yield f"Pace: {latest['pace']['word']}, {latest['pace']['why']}"
     for verdict in r["verdicts"]:
         yield from _verdict(verdict)
     if r["signals"]:
@@ -118,6 +129,10 @@ def _look(r: Document) -> Iterator[str]:
 
 def _verdict(v: Document) -> Iterator[str]:
     yield verdict_line(v)
+    if v["justification"]:
+        yield f"  its margin is accepted: {v['justification']}"
+    if ripe := ripeness(v):
+        yield f"  {ripe}"
     if v["needs"] and v["verdict"] != "pass":
         when = "" if v["expected"] is None else f", about {clock(v['expected'])}"
         yield f"  {v['needs']}{when}"

@@ -13,6 +13,7 @@ from seatrial.errors import Conflict, UsageError
 
 if TYPE_CHECKING:
     from seatrial.control.project import Project
+    from seatrial.rollout.plan import Plan
 
 app = typer.Typer(help="Bring a version to users, step by step.", no_args_is_help=True)
 
@@ -29,6 +30,9 @@ def start(
     version: Annotated[int, typer.Argument(help="The candidate.")],
     plan: Annotated[Path, typer.Option(help="The plan's YAML file.")],
     salt: Annotated[str | None, typer.Option(help="Assign units as another rollout did.", show_default="new")] = None,
+    override: Annotated[
+        str, typer.Option(metavar="REASON", help="Why a plan may skip what its impact asks for; needs an approver.")
+    ] = "",
     watch: Watch = False,
     as_json: output.Json = False,
 ) -> None:
@@ -37,12 +41,14 @@ def start(
     from seatrial.store.plans import check_plan, plan_to_json, read_plan
 
     project = project_of(context)
-    body = {"model": model, "version": version, "plan": plan_to_json(check_plan(read_plan(plan))), "salt": salt}
+    checked = check_plan(read_plan(plan), override=override)
+    body = {"model": model, "version": version, "plan": plan_to_json(checked), "salt": salt, "override": override}
     answer = Client(project).post("/v1/rollouts", body)
     if as_json:
         output.data(answer)
     else:
         output.text(f"✔ rollout '{answer['rollout']}' started: {model} v{version} by {plan}")
+        _tell_erosion(project, model, checked)
     if watch:
         _follow(project, answer["rollout"])
 
@@ -166,15 +172,92 @@ def undo(context: typer.Context, rollout: Rollout, reason: Reason = "", as_json:
 
 
 @app.command("explain")
-def explain(context: typer.Context, rollout: Rollout, as_json: output.Json = False) -> None:
-    """The latest decision: which rules were asked, which one spoke, and on what evidence."""
+def explain(
+    context: typer.Context,
+    rollout: Rollout,
+    look: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Of this look.", show_default="the latest that decided")
+    ] = None,
+    as_json: output.Json = False,
+) -> None:
+    """One decision: which rules were asked, what each saw, which one spoke, and on what evidence."""
     from seatrial.cli import render
+    from seatrial.control import catalog
+    from seatrial.control.emergency import observed_weights
 
-    document = _read(project_of(context), rollout)
+    project = project_of(context)
+    weights = observed_weights(project)
+    with opened(project) as store, store.read() as tx:
+        document = catalog.explanation(tx, rollout, weights, look)
     if as_json:
-        output.data({**document, "schema": "seatrial.explanation.v1", "history": document["history"][-1:]})
+        output.data(document)
     else:
         output.text(render.explanation(document))
+
+
+@app.command("replay")
+def replay(context: typer.Context, rollout: Rollout, as_json: output.Json = False) -> None:
+    """Recompute every stored decision from its evidence; exit 6 names the first that comes out otherwise.
+
+    From the store alone, through the gates and rules that decided: nothing has to run.
+    """
+    from seatrial.control import catalog
+    from seatrial.control import replay as replays
+    from seatrial.store.artifacts import ArtifactStore
+
+    project = project_of(context)
+    with opened(project) as store, store.read() as tx:
+        replayed = replays.replay(tx, ArtifactStore(project.artifacts), catalog.find_rollout(tx, rollout))
+    if as_json:
+        output.data(replays.document(replayed))
+    elif replayed.identical:
+        counts = f"{replayed.decisions:,} decisions, {replayed.looks:,} of them on evidence"
+        output.text(f"✔ rollout '{replayed.rollout}': {counts}, are the same to the byte")
+    replayed.require_identical()
+
+
+@app.command("reconcile")
+def reconcile(
+    context: typer.Context,
+    rollout: Rollout,
+    at: Annotated[
+        str | None, typer.Option(metavar="DATE", help="As of this time, e.g. 2026-04-01T00:00:00Z.", show_default="now")
+    ] = None,
+    as_json: output.Json = False,
+) -> None:
+    """What it did to the metrics that outlast it: the canary's arms compared, by first exposure. Harm is exit 3."""
+    from seatrial.cli import reconciled
+    from seatrial.cli.client import Client, NotRunning
+    from seatrial.cli.session import actor
+    from seatrial.control import catalog
+    from seatrial.control.offline import in_its_place
+    from seatrial.control.operations import Operations
+    from seatrial.errors import Exit
+
+    project = project_of(context)
+    with opened(project) as store, store.read() as tx:
+        rollout = catalog.find_rollout(tx, rollout)
+    try:
+        document = Client(project).post(f"/v1/rollouts/{rollout}/reconcile", {"at": at})
+    except NotRunning:
+        with opened(project) as store, in_its_place(project, store) as controller:
+            document = Operations(project, store, controller).reconcile(rollout, at, actor=actor())
+    if as_json:
+        output.data(document)
+    else:
+        output.text(reconciled.reconciliation(document))
+    if any(metric["verdict"] == "fail" for metric in document["metrics"]):
+        raise typer.Exit(Exit.GATE_FAILED)
+
+
+def _tell_erosion(project: Project, model: str, plan: Plan) -> None:
+    """What the releases before this one have used up already of what they may lose together."""
+    from seatrial.control.anchors import erosion_document
+
+    with opened(project) as store, store.read() as tx:
+        tripped = [line["text"] for line in erosion_document(tx, model, plan) if line["tripped"]]
+    for text in tripped:
+        output.note(f"⚠ too much may be lost by now: {text}. It waits before everyone unless it wins that back.")
 
 
 def _read(project: Project, rollout: str) -> dict[str, Any]:

@@ -69,9 +69,19 @@ _REST: Final = """
 #timeBucket: 1h
 #unit: null
 #segments: []
+#decision: null
 #alpha: {rollback: 0.05, promotion: 0.05, srm: 0.001}
 #strikes: {perStep: 2, total: 4}
 #marginAtMost: null
+#justifyMargins: null
+#erosionAtMost: null
+#onReconciledHarm: null
+#pacing: null
+#impact: null
+#ethics: null
+#floors: null
+# Of features that champion and shadow say they used; null: {maxDivergence: 1%, tolerance: 1e-9, staleness: 60s}.
+#inputs: null
 """
 
 _QUICK: Final = """\

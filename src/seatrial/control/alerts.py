@@ -25,6 +25,8 @@ KINDS: Final[Mapping[str, Severity]] = MappingProxyType({
     "rollout.deadline": "warning",
     "rollout.shared_outage": "critical",
     "rollout.capture_loss": "warning",
+    "rollout.reconciled_harm": "critical",
+    "rollout.standby": "warning",
     "model.kill": "critical",
     "model.revive": "info",
     "model.rollback": "warning",
@@ -77,6 +79,21 @@ def _of_rollout(kind: str, nth: str, decision: Decision, state: RolloutState, sa
         f"rollout.{kind}", state.rollout, nth, decision.at,
         f"{state.model} v{state.candidate} {said}", model=state.model, detail=detail,
     )  # fmt: skip
+
+
+def of_incident(id: str, state: RolloutState, document: Mapping[str, Any], at: datetime) -> Alert:
+    """Harm that was found after everybody had the candidate: somebody has to choose."""
+    text = f"{document['text']}. Roll back, hold or fix forward: `seatrial incidents show {id}`"
+    told = {name: document[name] for name in ("metric", "effect", "exposed", "daysSince", "lossPerDay")}
+    detail = {"incident": id, "candidate": state.candidate, "champion": state.champion, **told}
+    return _alert("rollout.reconciled_harm", state.rollout, id, at, text, model=state.model, detail=detail)
+
+
+def of_standby(state: RolloutState, warning: str, at: datetime) -> Alert:
+    """The way home of a release that was just promoted is not sure for as long as it is followed."""
+    detail = {"standby": state.champion, "candidate": state.candidate}
+    text = f"{state.model}: {warning}"
+    return _alert("rollout.standby", state.rollout, f"v{state.champion}", at, text, model=state.model, detail=detail)
 
 
 def of_kill(latch: KillLatch) -> Alert:

@@ -17,6 +17,7 @@ from seatrial.errors import UsageError
 from seatrial.events.schema import from_micros, to_micros
 from seatrial.evidence.tally import MICRO
 from seatrial.ids import CANARY, CHAMPION, Arm, ModelName, RolloutId, VersionNumber
+from seatrial.rollout.alarms import past_limit
 from seatrial.rollout.look import Looked, take_look
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import Stage, compile_stages
@@ -76,7 +77,8 @@ def analyze(source: Input, question: Question) -> Analysis:
     Only the first look at the planned information is the final planned one, in a rollout too. So a log that goes beyond
     it is judged as by somebody who watched it grow, and asking again and again adds no false alarms.
     """
-    plan = question.plan
+    # A table has no shadow, in which alone agreement is judged.
+    plan = replace(question.plan, metrics=tuple(m for m in question.plan.metrics if m.kind != "agreement"))
     stage = _stage(plan, question.stage)
     columns = find_columns(plan, source.columns, question.asked, source.name)
     wide = Wide(source, columns, question.units)
@@ -99,12 +101,14 @@ def analyze(source: Input, question: Question) -> Analysis:
             remedy="Name the right unit (--unit), or say what becomes of them: --mixed drop, or --mixed keep.",
         )
     state = _state(plan, stage, phases)
-    looked = take_look(plan, state, found.evidence, Signals())
+    missed = past_limit(plan, state, found.evidence)
+    signals = Signals(alerts=(missed.text,) if missed else ())
+    looked = take_look(plan, state, found.evidence, signals)
     if looked.state.closed:
         before = at - plan.look_every.delta
         earlier = replace(found.evidence, at=before, metrics=metrics_of(wide.run, exposures, plan, before))
         state = replace(state, closed=take_look(plan, state, earlier, Signals()).state.closed)
-        looked = take_look(plan, state, found.evidence, Signals())
+        looked = take_look(plan, state, found.evidence, signals)
     return Analysis(source.name, plan, stage, columns, groups, arms, splits, found, looked)
 
 
@@ -193,6 +197,7 @@ def _verdict(a: Analysis, v: MetricVerdict) -> Document:
     return {
         **plain(v),
         "boundScale": scale,
+        "population": None if metric.among is None else metric.among.name,
         "missing": _by_arm(evidence.missing),
         "immature": _by_arm(evidence.immature),
     }

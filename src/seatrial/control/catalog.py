@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from seatrial.control import views
+from seatrial.control.explanation import explanation_document
+from seatrial.control.follow_up import follow_up_document
 from seatrial.control.project import Project
 from seatrial.control.render import Release
 from seatrial.control.states import decision_from_json, state_from_json
@@ -37,9 +39,21 @@ def rollout(tx: Transaction, name: str, weights: Weights) -> Document:
     release = load(tx.rollouts.get(find_rollout(tx, name)))
     stored = release.stored
     actual = weights.get(stored.model, {}).get("canary") if stored.active else None
-    return views.rollout_document(
+    document = views.rollout_document(
         stored, release.plan, release.state, tx.decisions.list(stored.id), None if actual is None else float(actual)
     )
+    return {**document, "reconciliation": follow_up_document(tx, stored.id)}
+
+
+def explanation(tx: Transaction, name: str, weights: Weights, look: int | None = None) -> Document:
+    """The decision of one look of a rollout, or of its latest, rule by rule. Raises NotFound."""
+    release = load(tx.rollouts.get(find_rollout(tx, name)))
+    stored = release.stored
+    actual = weights.get(stored.model, {}).get("canary") if stored.active else None
+    return explanation_document(
+        stored, release.plan, release.state, tx.decisions.list(stored.id),
+        look=look, actual=None if actual is None else float(actual),
+    )  # fmt: skip
 
 
 def rollouts(tx: Transaction, *, model: str | None = None, active: bool | None = None) -> Document:

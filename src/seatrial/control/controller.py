@@ -25,13 +25,14 @@ from seatrial.control import alerts
 from seatrial.control.clock import EPOCH, Clock, StoredClock, WallClock
 from seatrial.control.collector import Collector, Scope
 from seatrial.control.housekeeping import Housekeeping
-from seatrial.control.journal import Entry
+from seatrial.control.journal import Entry, Homecoming
 from seatrial.control.ledger import Ledger
 from seatrial.control.locks import Locks
 from seatrial.control.looks import Looks
 from seatrial.control.probes import Probes, Target
 from seatrial.control.project import Project
 from seatrial.control.reading import capture_context
+from seatrial.control.reconciler import Reconciler
 from seatrial.control.render import active_release
 from seatrial.control.traffic import RETRY_S, STORE_DOWN, Traffic
 from seatrial.events.capture import CaptureContext
@@ -81,6 +82,7 @@ class Controller:
             project, self.store, self.collector, self.clock, self.quiet,
             drain=self._drain, watermark=self.watermark, forget=self.looks.forget,
         )  # fmt: skip
+        self.reconciler = Reconciler(project, self.store, self.clock, until=self.watermark, go_home=self.go_home)
         self.probes = Probes(self._probed)
         self.lost: LeaseLost | None = None
         self._started = False
@@ -139,7 +141,7 @@ class Controller:
 
         An error of one round is logged, not fatal.
         """
-        with self.probes, self.housekeeping:
+        with self.probes, self.housekeeping, self.reconciler:
             while not stopping.wait(TICK_S):
                 try:
                     self.tick()
@@ -308,13 +310,22 @@ class Controller:
     # ── looks and moves ────────────────────────────────────────────────────────────────────────────────────────────
 
     def take_looks(self) -> None:
-        """Every look that is due; the lock is free between two of them."""
+        """Every look that is due; the lock is free between two of them. In a replay, reconciliations too."""
         self.looks.take(self.watermark())
+        if self.replay:
+            self.reconciler.take(self.watermark())
 
     def protect(self, move: Entry) -> Applied:
         """Put a protective move in force at once; ``finish`` records it. From here on no crash takes it back."""
         with self.lock:
             return self.ledger.protect(move)
+
+    def go_home(self, move: Homecoming) -> None:
+        """Bring a model's standby back: routed, recorded, and its host and routes as they should be."""
+        with self.lock:
+            self.ledger.protect(move)
+            self.ledger.finish()
+            self.traffic.reconcile()
 
     def finish(self) -> None:
         """Record what was routed and not recorded yet."""

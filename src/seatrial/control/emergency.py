@@ -228,7 +228,7 @@ def _abort(
 
     def abort() -> None:
         with store.begin() as tx:
-            record(tx, decision, state, revision=move.revision, digest=None, store_decision=True)
+            record(tx, decision, state, revision=move.revision, digest=None, store_decision=True, given=move.given)
 
     return abort
 

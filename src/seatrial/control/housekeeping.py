@@ -206,7 +206,7 @@ class Housekeeping:
     def _expire(self, place: _Place) -> None:
         place.shelf.refresh()
         state, retention = self._running(place.model), self._retention(place.model)
-        started = [] if state is None else [state.started]
+        started = [*self._followed(place.model), *([] if state is None else [state.started])]
         early = EARLY * MICROS if place.kind == "outcomes" else timedelta()
         old = expired(place.shelf.parts, cutoff(self._clock.now(), retention.delta, started, early=early))
         if state is not None:
@@ -217,6 +217,11 @@ class Housekeeping:
             self._record(ACTOR, "events.retention", place.model, _told(place.kind, old, retention))
             for part in old:
                 part.part.path.unlink(missing_ok=True)
+
+    def _followed(self, model: str) -> tuple[datetime, ...]:
+        """Since when the model's promoted rollouts are still followed: their reconciliations read the log again."""
+        with self._store.read() as tx:
+            return tx.follow_ups.open_since(model)
 
     def _retention(self, model: str) -> Duration:
         with self._store.read() as tx:

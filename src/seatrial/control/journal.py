@@ -19,13 +19,15 @@ log = logging.getLogger("seatrial.control")
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A protective decision of a rollout, with everything needed to record it: the JSON of decision and state."""
+    """A protective decision of a rollout, with everything needed to record it: the JSON of decision, state
+    and what it was taken on."""
 
     rollout: str
     revision: int
     decision: str
     state: str
     evidence: str | None
+    given: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class Ledger:
         decision, state = decision_from_json(move.decision), state_from_json(move.state)
         digest = None if move.evidence is None else Digest(move.evidence)
         with self._store.begin() as tx:
-            record(tx, decision, state, revision=move.revision, digest=digest, store_decision=keep)
+            record(tx, decision, state, revision=move.revision, digest=digest, store_decision=keep, given=move.given)
 
     def record_homecoming(self, move: Homecoming) -> None:
         """The standby is the champion again; nothing where the pointers have moved on since."""

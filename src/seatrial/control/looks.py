@@ -7,6 +7,7 @@ import time
 from contextlib import AbstractContextManager
 from datetime import datetime
 
+from seatrial.control.anchors import chains
 from seatrial.control.collector import Collector
 from seatrial.control.ledger import Ledger
 from seatrial.control.moves import move_of
@@ -15,7 +16,9 @@ from seatrial.control.recorder import put_evidence, worth_storing
 from seatrial.control.render import Release, active_release
 from seatrial.control.traffic import Traffic
 from seatrial.control.watch import Watch
+from seatrial.rollout.chain import Chain
 from seatrial.rollout.look import Looked
+from seatrial.rollout.stages import compile_stages
 from seatrial.rollout.verdicts import Signals
 from seatrial.store.artifacts import ArtifactStore
 from seatrial.store.fenced import FencedStore
@@ -97,7 +100,7 @@ class Looks:
             if at > until:
                 return False
             captured = self._collector.captured(release.state.rollout)
-            self.act(release, watch.look(release.state, at, captured, self._signals(model)))
+            self.act(release, watch.look(release.state, at, captured, self._signals(release)))
             return True
 
     def _watch(self, release: Release) -> Watch:
@@ -106,9 +109,17 @@ class Looks:
             self._watches[rollout] = Watch(self._project, release)
         return self._watches[rollout]
 
-    def _signals(self, model: str) -> Signals:
+    def _signals(self, release: Release) -> Signals:
+        model = release.state.model
         killed = next((latch for latch in self._traffic.latches() if latch.model == model), None)
-        return Signals(killed=f"{killed.actor}: {killed.reason}" if killed else "")
+        return Signals(killed=f"{killed.actor}: {killed.reason}" if killed else "", chains=self._chains(release))
+
+    def _chains(self, release: Release) -> tuple[Chain, ...]:
+        """What was lost before this release; asked for where it would be promoted."""
+        if release.state.stage + 1 < len(compile_stages(release.plan)):
+            return ()
+        with self._store.read() as tx:
+            return chains(tx, release.state.model, release.plan)
 
     def act(self, release: Release, looked: Looked) -> None:
         """Protective moves are routed first and recorded second; everything else the other way round."""
@@ -116,8 +127,8 @@ class Looks:
         with self._store.read() as tx:
             keep = worth_storing(decision, tx.decisions.last(release.state.rollout))
         digest = put_evidence(self._artifacts, looked.evidence) if keep else None
-        move = move_of(release, decision, looked.state, digest)
-        if decision.action in PROTECTIVE:
+        move = move_of(release, decision, looked.state, digest, looked.signals)
+        if decision.action in PROTECTIVE or decision.units_held:
             self._ledger.protect(move)
             self._ledger.finish()
         else:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from seatrial.control import catalog
+from seatrial.control import catalog, incidents, interventions
+from seatrial.control.anchors import anchor_document, set_anchor
 from seatrial.control.clock import Clock, StoredClock, WallClock, aware
 from seatrial.control.controller import Controller
 from seatrial.control.feedback import KnownModels
@@ -30,6 +31,7 @@ from seatrial.ids import ModelName, RolloutId, VersionNumber
 from seatrial.registry.contract import Contract
 from seatrial.registry.lifecycle import Stage
 from seatrial.registry.lineage import ArtifactLineage
+from seatrial.registry.people import Role
 from seatrial.registry.version import Model, ModelVersion, Serving
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.start import Verb, by_hand, start
@@ -38,7 +40,7 @@ from seatrial.store import releases
 from seatrial.store.canonical import canonical
 from seatrial.store.db import Store, Transaction
 from seatrial.store.leases import LeaseLost
-from seatrial.store.plans import check_plan, plan_to_json
+from seatrial.store.plans import agreement, check_plan, overridden, plan_to_json
 
 KILL_WAITS_S = 2.0
 """How long a kill that is in force waits for its entry in the audit log."""
@@ -132,16 +134,25 @@ class Operations:
         elif contract is not None:
             self._agree(tx, model.name, contract, actor, now)
 
+    def anchor(self, model: str, version: int, *, reason: str, actor: str) -> dict[str, Any]:
+        """Hold the model's releases against another version from now on (control.anchors)."""
+        with self.store.begin() as tx:
+            set_anchor(tx, model, version, reason=reason, actor=actor, now=self.clock.now())
+            return anchor_document(tx, model)
+
     # ── rollouts ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def start_rollout(self, model: str, version: int, plan: Plan, *, actor: str, salt: str | None = None) -> RolloutId:
+    def start_rollout(
+        self, model: str, version: int, plan: Plan, *, actor: str, salt: str | None = None, override: str = ""
+    ) -> RolloutId:
         """Begin a rollout: the candidate's host answers first, then the plan, then the traffic.
 
+        ``override``: why a plan may do what validation refuses and a person can answer for; audited.
         Raises PlanError for a plan that cannot be honoured, Conflict if the model is in a rollout or killed, and
         Unavailable if the candidate does not come up; then nothing has changed.
         """
         controller = self._running()
-        check_plan(plan)
+        check_plan(plan, override=override)
         with self.store.read() as tx:
             self._can_start(tx, model, version, plan)
             candidate = tx.models.get_version(model, version)
@@ -156,7 +167,12 @@ class Operations:
                 )  # fmt: skip
                 text = canonical(plan_to_json(plan))
                 stored = tx.rollouts.create(rollout, model, version, champion, text, state_to_json(state), now)
-                record(tx, decision, state, revision=stored.revision, digest=None, store_decision=True)
+                record(
+                    tx, decision, state,
+                    revision=stored.revision, digest=None, store_decision=True, agreed=agreement(plan),
+                )  # fmt: skip
+                if override and (passed := overridden(plan)):
+                    tx.audit.append(actor, "rollout.override", rollout, {"reason": override, "passed": passed}, now)
             controller.reconcile()
         return rollout
 
@@ -199,15 +215,30 @@ class Operations:
             decision, after = by_hand(
                 release.plan, release.state, verb, full=full, reason=reason, actor=actor, now=self.clock.now()
             )
+            move = move_of(release, decision, after)
             if verb == "abort":
-                controller.protect(move_of(release, decision, after))
+                controller.protect(move)
                 controller.finish()
             else:
                 with self.store.begin() as tx:
-                    revision = release.stored.revision
-                    record(tx, decision, after, revision=revision, digest=None, store_decision=True)
+                    record(
+                        tx, decision, after,
+                        revision=move.revision, digest=None, store_decision=True, given=move.given,
+                    )  # fmt: skip
             controller.reconcile()
         return decision
+
+    def approve(self, rollout: str, *, reason: str = "", actor: str, role: Role) -> Decision:
+        """One approval of the stage that a rollout is in, on the record; who may is said by its plan."""
+        return interventions.approve(self._running(), rollout, reason=reason, actor=actor, role=role)
+
+    def withdraw(self, rollout: str, unit: str, *, reason: str = "", actor: str) -> Decision:
+        """One unit leaves a rollout: on the champion at once, everybody else where they are."""
+        return interventions.withdraw(self._running(), rollout, unit, reason=reason, actor=actor)
+
+    def alert(self, rollout: str, text: str, *, severity: interventions.Severity = "critical", actor: str) -> Decision:
+        """Something outside found harm: a *critical* alert ends the rollout at once, a *warning* pauses it."""
+        return interventions.alert(self._running(), rollout, text, severity=severity, actor=actor)
 
     # ── switches ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -326,6 +357,19 @@ class Operations:
                 "now": self.clock.now().isoformat(),
                 "rollouts": {r.id: r.status for r in tx.rollouts.list()},
             }
+
+    # ── after a rollout ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def reconcile(self, rollout: str, at: str | None = None, *, actor: str) -> dict[str, Any]:
+        """What a rollout did to the metrics that outlast it, as of a time (now, unless given); recorded and audited.
+
+        Raises UsageError where nothing outlasts it or the time does not fit, Conflict where there was no canary.
+        """
+        return self._running().reconciler.by_hand(rollout, None if at is None else aware(at), actor=actor)
+
+    def close_incident(self, incident: str, choice: str, *, reason: str, actor: str) -> dict[str, Any]:
+        """Record what was chosen, and why. It moves no traffic: `rollback` does."""
+        return incidents.close(self.store, incident, choice, reason, actor=actor, now=self.clock.now())
 
     # ── internals ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from seatrial.control.story import difference
 from seatrial.evidence.snapshot import Evidence
 from seatrial.evidence.tally import TOTAL
+from seatrial.rollout.metric import Metric
 from seatrial.rollout.plan import Plan
-from seatrial.rollout.verdicts import Decision
+from seatrial.rollout.verdicts import Decision, MetricVerdict
 
 if TYPE_CHECKING:
     import altair as alt
@@ -44,7 +45,10 @@ def _pictures(
     yield Picture("traffic", f"Traffic over event time: {steps}.", partial(_traffic, decisions, width))
     estimated = {v.metric for d in decisions for v in (*d.verdicts, *d.signals) if v.estimate is not None}
     for metric in plan.metrics:
-        if metric.name in estimated:
+        if metric.kind == "agreement" and (found := _latest(decisions, metric.name)) is not None:
+            caption = f"{metric.name}: {found.method} by segment, at the last look that judged it: {found.verdict}."
+            yield Picture(f"metric-{metric.name}", caption, partial(_agreement, found, metric))
+        elif metric.name in estimated:
             told = f"; at the last look {difference(v, metric)}: {v.verdict}" if (v := judged.get(metric.name)) else ""
             caption = f"{metric.name} over event time{told}."
             yield Picture(f"metric-{metric.name}", caption, partial(_interval, decisions, plan, metric.name, width))
@@ -55,6 +59,25 @@ def _pictures(
     if evidence is not None and TOTAL in evidence.shadow.grid and evidence.shadow.grid[TOTAL].any():
         caption = f"Scores of shadow and champion for the same {evidence.shadow.pairs:,} requests."
         yield Picture("scores", caption, partial(_scores, evidence))
+
+
+def _latest(decisions: Sequence[Decision], metric: str) -> MetricVerdict | None:
+    """What the latest look with an estimate said of it."""
+    verdicts = (v for d in reversed(decisions) for v in (*d.verdicts, *d.signals) if v.metric == metric)
+    return next((v for v in verdicts if v.estimate is not None), None)
+
+
+def _agreement(verdict: MetricVerdict, metric: Metric) -> alt.LayerChart:
+    from seatrial.charts.agreement import Point, agreement_chart
+
+    points = [
+        Point(f.segment, f.estimate, None if f.lower is None or f.upper is None else (f.lower, f.upper), f.count,
+              f.verdict != "insufficient")
+        for f in verdict.segments
+        if f.estimate is not None
+    ]  # fmt: skip
+    statistic = verdict.method.partition("(")[2].rstrip(")")
+    return _drawn(agreement_chart(points, statistic=statistic, floor=metric.floor, segment_floor=metric.segment_floor))
 
 
 def _traffic(decisions: Sequence[Decision], width: int) -> alt.LayerChart:

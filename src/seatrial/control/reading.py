@@ -18,6 +18,7 @@ def capture_context(model: Model, plan: Plan | None, secrets: Secrets, *, replay
         bucket_salt=secrets.bucket_salt,
         unit_key=secrets.unit_key,
         segments=() if plan is None else tuple((s.name, s.field) for s in plan.segments),
+        bands={} if plan is None else {s.name: bands for s in plan.segments if (bands := s.bands) is not None},
         outcome_key=contract.outcome_key,
         features=contract.features,
         format=contract.format,

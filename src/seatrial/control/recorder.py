@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
-from seatrial.control import alerts
+from seatrial.control import alerts, follow_up
 from seatrial.control.journal import Homecoming
 from seatrial.control.states import decision_from_json, decision_to_json, state_to_json
 from seatrial.evidence.codec import to_document
@@ -14,7 +16,7 @@ from seatrial.gateway.kill import KillLatch
 from seatrial.ids import Digest
 from seatrial.registry.lifecycle import Stage
 from seatrial.rollout.state import RolloutState
-from seatrial.rollout.verdicts import Decision
+from seatrial.rollout.verdicts import Decision, MetricVerdict
 from seatrial.store import releases
 from seatrial.store.artifacts import ArtifactStore
 from seatrial.store.canonical import canonical
@@ -35,7 +37,13 @@ def worth_storing(decision: Decision, last: StoredDecision | None) -> bool:
 
 
 def _gist(decision: Decision) -> tuple[object, ...]:
-    return (decision.action, decision.rule, tuple((v.metric, v.verdict) for v in decision.verdicts))
+    pace = decision.pace and decision.pace.word
+    return (decision.action, decision.rule, pace, tuple((v.metric, v.verdict) for v in _judged(decision)))
+
+
+def _judged(decision: Decision) -> list[MetricVerdict]:
+    """What decides, and what would have."""
+    return [*decision.verdicts, *(v for v in decision.signals if v.role == "dryRun")]
 
 
 def put_evidence(artifacts: ArtifactStore, evidence: Evidence) -> Digest:
@@ -51,14 +59,20 @@ def record(
     revision: int,
     digest: Digest | None,
     store_decision: bool,
+    given: str | None = None,
+    agreed: Mapping[str, Any] | None = None,
 ) -> int:
-    """Record a decision and the state after it; the new revision. ``Conflict`` if another was recorded first."""
+    """Record a decision and the state after it; the new revision. ``Conflict`` if another was recorded first.
+
+    ``digest`` and ``given``: what it was taken on, for `rollout replay`. ``agreed``: what the audit entry
+    keeps beside it.
+    """
     active = not state.over
     new = tx.rollouts.save(
         state.rollout, state_to_json(state), state.status, expected_revision=revision, active=active, now=decision.at
     )
     if store_decision:
-        _store_decision(tx, decision, state, digest)
+        _store_decision(tx, decision, state, digest, given)
     if decision.action in MOVES:
         _move_version(tx, decision, state)
         detail = {
@@ -68,8 +82,14 @@ def record(
             "weight": decision.weight,
             "look": decision.look,
             "evidence": digest,
+            **(agreed or {}),
         }
         tx.audit.append(decision.actor, f"rollout.{decision.action}", state.rollout, detail, decision.at)
+    if decision.units_held:
+        left = {"rule": decision.rule, "units": list(decision.units_held), "reason": decision.reason}
+        tx.audit.append(decision.actor, "rollout.withdraw", state.rollout, left, decision.at)
+    if decision.action == "promote":
+        follow_up.begin(tx, state, decision.at)
     return new
 
 
@@ -99,11 +119,14 @@ def record_revival(tx: Transaction, latch: KillLatch, actor: str, reason: str, n
     tx.alerts.put(alerts.of_revival(latch, actor, reason, now))
 
 
-def _store_decision(tx: Transaction, decision: Decision, state: RolloutState, digest: Digest | None) -> None:
+def _store_decision(
+    tx: Transaction, decision: Decision, state: RolloutState, digest: Digest | None, given: str | None
+) -> None:
     last = tx.decisions.last(state.rollout)
     seq = 1 if last is None else last.seq + 1
     text = decision_to_json(decision)
-    tx.decisions.append(state.rollout, seq, decision.at, decision.action, decision.rule, decision.stage, text, digest)
+    rollout, step = state.rollout, decision.stage
+    tx.decisions.append(rollout, seq, decision.at, decision.action, decision.rule, step, text, digest, given)
     alert = alerts.of_decision(decision, state, seq, None if last is None else last.rule)
     if alert is not None:
         tx.alerts.put(alert)

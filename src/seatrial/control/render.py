@@ -141,5 +141,6 @@ def _route(want: Desired, endpoints: Mapping[VersionKey, Endpoint]) -> ModelRout
         mirrored=phase.mirrored if shadow else 0,
         rollout=state.rollout,
         phase=phase.number,
+        withdrawn=tuple(one.unit for one in state.withdrawn),
         fallback=fallback,
     )

@@ -11,16 +11,18 @@ from typing import Final
 
 from seatrial.control.chronicle import LogEntry, chronicle
 from seatrial.control.findings import ArmRow, arms_of, evidence_of
+from seatrial.control.follow_up import follow_up_document
 from seatrial.control.pictures import pictures
 from seatrial.control.states import decision_from_json, state_from_json
 from seatrial.control.story import interval_text, metric_of, span_text, story, time_text
+from seatrial.control.views import Document
 from seatrial.evidence.snapshot import Evidence
 from seatrial.ids import CANARY, Digest
 from seatrial.registry.version import ModelVersion
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import Decision, MetricVerdict
-from seatrial.rollout.wording import number
+from seatrial.rollout.wording import number, surrogate_text
 from seatrial.store.artifacts import ArtifactStore
 from seatrial.store.db import Store, Transaction
 from seatrial.store.plans import plan_digest, plan_from_json, plan_to_yaml
@@ -82,6 +84,7 @@ class Section:
     verdicts: tuple[VerdictRow, ...]
     figures: tuple[Figure, ...]
     log: tuple[LogEntry, ...]
+    after: Document | None = None
     alarms: tuple[str, ...] = field(default_factory=tuple)
 
 
@@ -144,6 +147,7 @@ def _section(tx: Transaction, artifacts: ArtifactStore, stored: StoredRollout) -
         verdicts=() if look is None else tuple(_verdict(plan, v) for v in (*look.verdicts, *look.signals)),
         figures=tuple(_figures(stored.id, plan, decisions, look, evidence)),
         log=tuple(chronicle(decisions, digests)),
+        after=follow_up_document(tx, stored.id),
         alarms=() if look is None else tuple(alarm.text for alarm in look.alarms),
     )
 
@@ -156,7 +160,7 @@ def _version(version: ModelVersion) -> str:
 def _verdict(plan: Plan, v: MetricVerdict) -> VerdictRow:
     return VerdictRow(
         metric=v.metric,
-        role=v.role,
+        role=_role(plan, v),
         verdict=v.verdict,
         compared="shadow, same requests" if v.arms == "shadow" else "canary against champion",
         estimate="none yet" if v.estimate is None else number(v, v.estimate),
@@ -167,6 +171,12 @@ def _verdict(plan: Plan, v: MetricVerdict) -> VerdictRow:
         counts=(v.count_champion, v.count_candidate),
         needs="" if v.verdict == "fail" else v.needs,
     )
+
+
+def _role(plan: Plan, v: MetricVerdict) -> str:
+    """``guardrail``; of a leading indicator also what it stands for."""
+    metric = metric_of(plan, v)
+    return f"{v.role}, {surrogate_text(metric)}" if metric is not None and metric.surrogate_of else str(v.role)
 
 
 def _limit(plan: Plan, v: MetricVerdict, value: float) -> str:

@@ -16,6 +16,9 @@ from typing import Any
 
 from seatrial.control.states import decision_from_json
 from seatrial.registry.version import Model, ModelVersion
+from seatrial.rollout.agreement import DEFAULT_MIN_PAIRS
+from seatrial.rollout.follow_up import followed
+from seatrial.rollout.maturity import earliest, maturity
 from seatrial.rollout.metric import Metric
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import Stage, compile_stages
@@ -65,6 +68,7 @@ def rollout_document(
         },
         "deadline": iso_z(state.started + plan.deadline.delta),
         "onDeadline": plan.on_deadline,
+        "withdrawn": [plain(one) for one in state.withdrawn],
         "stages": [*_stage_documents(stages, state, now), _everyone(stages, state)],
         **judgement(plan, state, last),
         "history": [_brief(decision) for decision in decisions],
@@ -109,6 +113,7 @@ def judgement(plan: Plan, state: RolloutState, last: Decision | None) -> Documen
             "units": last.units,
             "outcomes": last.outcomes,
             "pairs": last.pairs,
+            "pace": None if last.pace is None else plain(last.pace),
         },
         "verdicts": [_verdict(v, metrics.get(v.metric), state, last) for v in last.verdicts],
         "signals": [_verdict(v, metrics.get(v.metric), state, last) for v in last.signals],
@@ -222,14 +227,28 @@ def plan_document(plan: Plan) -> Document:
                 "better": metric.better,
                 "margin": _margin(metric),
                 "failOn": metric.fail_on,
+                "justification": metric.justification,
                 "horizon": None if metric.horizon is None else metric.horizon.seconds,
+                "cap": metric.cap,
                 "limit": None if metric.limit is None else str(metric.limit),
                 "alpha": {arms: alpha for (name, arms), alpha in budget.items() if name == metric.name},
             }
             for metric in plan.guardrails
         ],
         "signals": [metric.name for metric in plan.metrics if metric.role == "signal"],
+        "dryRuns": [metric.name for metric in plan.metrics if metric.role == "dryRun"],
+        "agreements": [_floors(metric) for metric in plan.agreements],
+        **later(plan),
         "plan": plan_to_json(plan),
+    }
+
+
+def later(plan: Plan) -> Document:
+    """When each metric can be decided on at the earliest, which are reconciled, and which stand in for others."""
+    return {
+        "earliest": {metric.name: plain(found) for metric in plan.metrics if (found := earliest(plan, metric))},
+        "reconciled": [metric.name for metric in followed(plan)],
+        "surrogates": {m.name: plain(m.surrogate_of) for m in plan.metrics if m.surrogate_of is not None},
     }
 
 
@@ -242,6 +261,19 @@ def _margin(metric: Metric) -> str:
     if margin is not None and margin.scale == "absolute" and metric.kind in SHARES:
         return f"{100 * margin.value:g}pp"
     return str(margin)
+
+
+def _floors(metric: Metric) -> Document:
+    """What is asked of the agreement of shadow and champion."""
+    return {
+        "name": metric.name,
+        "role": metric.role,
+        "floor": metric.floor,
+        "segmentFloor": metric.segment_floor,
+        "maxGap": metric.max_gap,
+        "minPairs": metric.min_pairs or DEFAULT_MIN_PAIRS,
+        "segment": metric.segment,
+    }
 
 
 def _last_look(decisions: Sequence[StoredDecision]) -> Decision | None:
@@ -274,6 +306,7 @@ def _stage_documents(stages: Sequence[Stage], state: RolloutState, now: datetime
             "minDuration": stage.min_duration,
             "lasted": lasted[stage.index].total_seconds() if stage.index in lasted else None,
             "manual": stage.manual,
+            "approval": _approval(stage, state),
             "strikes": state.strikes_at(stage.index),
         }
         for stage in stages
@@ -291,8 +324,17 @@ def _everyone(stages: Sequence[Stage], state: RolloutState) -> Document:
         "minDuration": 0.0,
         "lasted": None,
         "manual": False,
+        "approval": None,
         "strikes": 0,
     }
+
+
+def _approval(stage: Stage, state: RolloutState) -> Document | None:
+    """What the stage asks of people, and who said yes so far."""
+    if stage.approval is None:
+        return None
+    given = [one.by for one in state.approvals] if stage.index == state.stage else []
+    return {**plain(stage.approval), "given": given}
 
 
 def _stage_status(index: int, state: RolloutState, visited: bool) -> str:
@@ -325,9 +367,21 @@ def _verdict(verdict: MetricVerdict, metric: Metric | None, state: RolloutState,
     return {
         **plain(verdict),
         "boundScale": declared,
+        "justification": None if metric is None else metric.justification,
+        "population": None if metric is None or metric.among is None else metric.among.name,
+        "surrogateOf": None if metric is None or metric.surrogate_of is None else plain(metric.surrogate_of),
+        "maturity": None if metric is None else _maturity(metric, state, decision.at),
         "look": decision.look,
         "expected": None if expected is None else iso_z(expected),
     }
+
+
+def _maturity(metric: Metric, state: RolloutState, now: datetime) -> Document | None:
+    """How ripe each day of the canary is, as parts of its time; None for a metric that is known at once."""
+    found = maturity(metric, state, now)
+    if found is None:
+        return None
+    return {"state": found.state, "cohorts": [{"day": c.day, "matured": c.matured} for c in found.cohorts]}
 
 
 def expected_at(verdict: MetricVerdict, state: RolloutState, at: datetime) -> datetime | None:

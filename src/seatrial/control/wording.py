@@ -24,8 +24,24 @@ VERDICT = {"pass": "✔", "fail": "✖", "inconclusive": "?", "insufficient": "�
 def verdict_line(v: Document) -> str:
     """``✔ loss −12.7% [−18%, −7%] must stay below +5% · n 293 canary / 940 champion exposures · look 4 · pass``"""
     measured = [v["metric"], estimate(v), interval(v), asked(v)]
-    words = " ".join(word for word in measured if word)
-    return f"{VERDICT[v['verdict']]} {words} · {sample(v)} · look {v['look']:,} · {v['verdict']}"
+    words = " ".join(word for word in measured if word) + surrogate(v)
+    told = f"dry run: {v['verdict']}" if v["role"] == "dryRun" else v["verdict"]
+    return f"{VERDICT[v['verdict']]} {words} · {sample(v)} · look {v['look']:,} · {told}"
+
+
+def surrogate(v: Document) -> str:
+    """`` · surrogate of retention_7d (historic correlation 0.62)``; empty for what stands for itself."""
+    of = v.get("surrogateOf")
+    return f" · surrogate of {of['metric']} (historic correlation {of['correlation']:g})" if of else ""
+
+
+def ripeness(v: Document) -> str:
+    """``partially mature: day 1 40%, day 2 0%, day 3 0%``; empty once the first day has matured."""
+    found = v.get("maturity")
+    if not found or not found["cohorts"] or found["cohorts"][0]["matured"] >= 1:
+        return ""
+    days = ", ".join(f"day {one['day']} {one['matured']:.0%}" for one in found["cohorts"])
+    return f"{found['state'].replace('_', ' ')}: {days}"
 
 
 def estimate(v: Document) -> str:
@@ -50,9 +66,17 @@ def asked(v: Document) -> str:
 
 def sample(v: Document) -> str:
     """``n 293 canary / 940 champion exposures``"""
+    if v["method"].startswith("agreement"):
+        return f"n {v['countCandidate']:,} pairs"
     candidate = "shadow" if v["arms"] == "shadow" else "canary"
     what = "units" if v["method"].startswith("exact") else "exposures"
+    if v["population"] is not None:
+        what = f"{v['population']} {what} ({_unobserved(v)} without an outcome to observe)"
     return f"n {v['countCandidate']:,} {candidate} / {v['countChampion']:,} champion {what}"
+
+
+def _unobserved(v: Document) -> str:
+    return f"{v['unobservedCandidate']:,} / {v['unobservedChampion']:,}"
 
 
 def other_needs(judged: Document) -> list[str]:
@@ -65,6 +89,8 @@ def amount(v: Document, value: float) -> str:
     """A difference with sign and unit: per cent (relative), points (shares), or the metric's own unit."""
     if v["scale"] == "relative":
         return _signed(f"{value:+.1%}")
+    if v["method"].startswith("agreement"):
+        return _signed(f"{value:.3f}")
     if v["method"].startswith("exact"):
         return _signed(f"{100 * value:+.2f}pp")
     return _signed(f"{value:+.4g}")

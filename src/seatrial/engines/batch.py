@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,20 +16,24 @@ import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from seatrial.engines.expressions import Clock, cross_sums, holds, mature_sums, prompt_sums, segment_column
 from seatrial.engines.statements import column, reads_outcomes
 from seatrial.engines.sums import (
+    MAX_VALUES,
     OTHER,
     CellRows,
     Held,
     Segments,
     count_by_arm,
     first_seen,
+    inside,
     integers,
     mature_values,
     prompt_values,
 )
+from seatrial.engines.wide import in_arms
 from seatrial.events.schema import to_micros
 from seatrial.evidence.facts import UnitCounts
 from seatrial.evidence.snapshot import Evidence, MetricEvidence
@@ -79,7 +83,7 @@ class _Batch:
     """The statements over one table of exposures."""
 
     def __init__(self, plan: Plan, exposures: ir.Table, at: datetime) -> None:
-        self._plan, self._rows = plan, exposures
+        self._plan, self._all, self._rows = plan, exposures, in_arms(exposures)
         self._at = to_micros(at)
         self._clock = Clock(round(plan.look_every.seconds * MICRO), round(plan.time_bucket.seconds * MICRO))
         self._outcomes = sorted({name for metric in plan.metrics for name in metric.outcomes})
@@ -89,7 +93,8 @@ class _Batch:
     def metrics(self, run: Run) -> tuple[dict[str, MetricEvidence], Counter[tuple[int, Arm]]]:
         """Evidence of every metric, and requests by (phase, arm)."""
         sums = run(self.sums())
-        held = _held(self._plan, sums)
+        sums = sums.filter(pc.is_in(sums["arm"], pa.array(_ARMS)))
+        held = _held(self._plan, sums, self._segments(sums, run))
         rows, requests = (count_by_arm(sums, integers(sums, name)) for name in ("exposures", "requests"))
         metrics = {}
         for metric in self._plan.metrics:
@@ -97,18 +102,34 @@ class _Batch:
                 _absorb_units(held, metric.name, self, run)
             of = held.of[metric.name]
             young = rows - of.mature if reads_outcomes(metric) else Counter[tuple[int, Arm]]()
-            metrics[metric.name] = MetricEvidence(of.tally(), young, dict(of.missing))
+            metrics[metric.name] = MetricEvidence(of.tally(), young, dict(of.missing), 0, dict(of.outside))
         return metrics, requests
 
     def sums(self) -> ir.Table:
-        """Sums of every metric by stratum, arm, bucket and crossed segments; ``first``: the earliest exposure."""
-        e = self._rows
-        sums = {"exposures": holds(e.t.notnull()), "requests": holds(e.row == 0)}
+        """Sums of every metric by stratum, arm (others, too), bucket and crossed segments."""
+        e = self._all
+        sums = {"requests": holds(e.row == 0)}
         for n, metric in enumerate(self._plan.metrics):
             parts = self._mature(metric) if reads_outcomes(metric) else prompt_sums(metric, e)
             sums |= {column(n, name): value for name, value in parts.items()}
         by = ["phase", "arm", "bucket", *self._columns]
-        return cross_sums(e, self._clock, by, sums, first=lambda rows: rows.t.min())
+        return cross_sums(e, self._clock, by, sums, exposures=lambda rows: rows.count())
+
+    def firsts(self, dimension: str) -> ir.Table:
+        """When each value of a dimension was first met."""
+        return self._rows.group_by(segment_column(dimension)).agg(first=self._rows.t.min())
+
+    def _segments(self, sums: pa.Table, run: Run) -> Segments:
+        """The values with cells of their own. Rows are asked for times only where there are more than may have some."""
+        segments = Segments()
+        for dimension in self.dimensions:
+            found = pa.table({segment_column(dimension): pc.unique(sums[segment_column(dimension)])})
+            times = np.zeros(len(found), dtype=np.int64)
+            if len(found) > MAX_VALUES:
+                found = run(self.firsts(dimension))
+                times = integers(found, "first")
+            segments.learn(first_seen(found, times.tolist(), [dimension]))
+        return segments
 
     def distinct_units(self, dimension: str | None, known: Sequence[str] = ()) -> ir.Table:
         """Distinct units of each cell, in the total or in the segments of one dimension (``known``, and the others)."""
@@ -143,7 +164,7 @@ class _Batch:
         return alike.agg(n=each.count())
 
     def _mature(self, metric: Metric) -> dict[str, Any]:
-        e = self._rows
+        e = self._all
         horizon = 0 if metric.horizon is None else round(metric.horizon.seconds * MICRO)
         mature = e.t <= self._at - horizon
         values = {}
@@ -154,21 +175,23 @@ class _Batch:
                 when = e[f"when_{n}"]
                 counts = mature & (when.isnull() | (when <= e.t + horizon))
             values[name] = ibis.ifelse(counts, e[f"value_{n}"], ibis.null("float64"))
-        return {"mature": holds(mature), **mature_sums(metric, e, values)}
+        sums = mature_sums(metric, e, values)
+        if metric.among is not None:
+            sums["inside"] = sums["inside"] & holds(mature)
+        return {"mature": holds(mature), **sums}
 
 
 @dataclass
 class _AllHeld:
-    of: dict[str, Held] = field(default_factory=dict)
-    segments: Segments = field(default_factory=Segments)
+    of: dict[str, Held]
+    segments: Segments
 
 
-def _held(plan: Plan, sums: pa.Table) -> _AllHeld:
+def _held(plan: Plan, sums: pa.Table, segments: Segments) -> _AllHeld:
     """The rows of the sums, absorbed into cells."""
     dimensions = [s.name for s in plan.segments if segment_column(s.name) in sums.column_names]
-    held = _AllHeld({metric.name: Held() for metric in plan.metrics})
-    held.segments.learn(first_seen(sums, integers(sums, "first").tolist(), dimensions))
-    rows = CellRows(sums, dimensions, held.segments)
+    held = _AllHeld({metric.name: Held() for metric in plan.metrics}, segments)
+    rows = CellRows(sums, dimensions, segments)
     requests = integers(sums, "requests")
     for n, metric in enumerate(plan.metrics):
         of = held.of[metric.name]
@@ -177,6 +200,7 @@ def _held(plan: Plan, sums: pa.Table) -> _AllHeld:
             values, missing = mature_values(metric, sums, n, mature)
             of.mature.update(count_by_arm(sums, mature))
             of.missing.update(count_by_arm(sums, missing))
+            of.outside.update(count_by_arm(sums, mature - inside(metric, sums, n, mature)))
         else:
             values = prompt_values(metric, sums, n, requests)
         of.absorb(rows, values)
@@ -212,22 +236,25 @@ class _Units:
     def counts(self) -> UnitCounts:
         """All phases are live: a log of one's own has neither strikes nor a shadow."""
         new: Counter[tuple[int, Arm]] = Counter()
-        seen: Counter[tuple[int, Arm]] = Counter()
         for row in self._rows:
             new[self._places[row["first"]]] += row["n"]
-            for code, place in enumerate(self._places):
-                if row["places"] >> code & 1:
-                    seen[place] += row["n"]
         arms = self._by_arm("places")
         return UnitCounts(
             new=new,
             arms=arms,
-            phases=seen,
+            phases=self._by_place("places"),
             crossed=sum(arms.values()) - self.all,
             firsts={name: self._firsts(mask) for mask, name in self._rare.items()},
+            met={name: self._by_place(mask) for mask, name in self._rare.items()},
             touched={name: self._by_arm(mask) for mask, name in self._rare.items()},
             live=arms,
         )
+
+    def _by_place(self, mask: str) -> Counter[tuple[int, Arm]]:
+        found: Counter[tuple[int, Arm]] = Counter()
+        for row in self._rows:
+            found.update({place: row["n"] for code, place in enumerate(self._places) if row[mask] >> code & 1})
+        return found
 
     def _by_arm(self, mask: str) -> Counter[Arm]:
         found: Counter[Arm] = Counter()

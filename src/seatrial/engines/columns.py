@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from seatrial.errors import UsageError
 from seatrial.events.schema import SEGMENT_PREFIX
+from seatrial.rollout.bands import Bands
 from seatrial.rollout.plan import Plan
 
 USUAL: Mapping[str, tuple[str, ...]] = {
@@ -30,7 +31,10 @@ NONE = "-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Names of columns; None: there is none and none is needed. Maps go from the plan's names to columns."""
+    """Names of columns; None: there is none and none is needed. Maps go from the plan's names to columns.
+
+    ``bands``: of the segments whose column holds numbers, what they are cut into.
+    """
 
     unit: str
     arm: str
@@ -44,6 +48,7 @@ class Columns:
     outcomes: Mapping[str, str] = field(default_factory=dict)
     outcome_times: Mapping[str, str] = field(default_factory=dict)
     segments: Mapping[str, str] = field(default_factory=dict)
+    bands: Mapping[str, Bands] = field(default_factory=dict)
 
     def used(self) -> list[str]:
         """Every column once."""
@@ -91,14 +96,20 @@ def find_columns(plan: Plan, present: Sequence[str], asked: Asked, where: str) -
         outcomes=outcomes,
         outcome_times=times,
         segments=segments,
+        bands={s.name: s.bands for s in plan.segments if s.bands and _raw(segments.get(s.name))},
     )
+
+
+def _raw(column: str | None) -> bool:
+    """Whether a segment's column holds what requests said; in an event log of seatrial it holds the bands already."""
+    return column is not None and not column.startswith(SEGMENT_PREFIX)
 
 
 def _needed(plan: Plan) -> dict[str, str]:
     """The parts of a row the plan needs, with the metric that reads them."""
     needed = {"unit": "", "arm": "", "time": ""}
     for part, kind in (("score", "loss"), ("latency", "latency"), ("error", "error_rate")):
-        metric = next((m.name for m in plan.metrics if m.kind == kind), None)
+        metric = next((m.name for m in plan.metrics if m.kind == kind or (part == "score" and m.among)), None)
         if metric is not None:
             needed[part] = metric
     return needed

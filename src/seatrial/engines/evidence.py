@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from seatrial.engines.duck import DuckEngine
 from seatrial.engines.expressions import EARLY, EXPOSURES, OUTCOMES, segment_column
+from seatrial.engines.feature_pairs import FeaturePairs
+from seatrial.engines.outputs import Answers, primary
 from seatrial.engines.source import PartSource
 from seatrial.engines.statements import GRACE, MaturityGroup, column, rare_metrics, statements_of
 from seatrial.engines.sums import (
@@ -31,6 +33,7 @@ from seatrial.engines.sums import (
     blocks,
     count_by_arm,
     first_seen,
+    inside,
     integers,
     mature_values,
     prompt_values,
@@ -41,7 +44,7 @@ from seatrial.events.schema import UNKNOWN, from_micros, to_micros
 from seatrial.evidence.facts import MutableFacts, Seen, UnitRow
 from seatrial.evidence.scores import SCORE_BINS, score_bins
 from seatrial.evidence.snapshot import Captured, Evidence, MetricEvidence, ShadowEvidence
-from seatrial.evidence.tally import MICRO, Cell
+from seatrial.evidence.tally import MICRO, UNIT_BUCKETS, Cell
 from seatrial.ids import CHAMPION, SHADOW, Arm
 from seatrial.rollout.metric import Metric
 from seatrial.rollout.plan import Plan
@@ -85,8 +88,10 @@ class EvidenceBuilder:
         self._events, self._outcomes = PartSource(events, "time"), PartSource(outcomes, "received_at")
         self._engine.create("exposures", self._schema)
         self._engine.create("outcomes", _schema(OUTCOMES))
+        self._told = FeaturePairs(self._engine, self.plan)
         self._last = _LONG_AGO
         self._numbered = 0
+        self._received = _LONG_AGO
         self._kept = {"exposures": 0, "outcomes": 0}
         self._prune_at = {"exposures": _PRUNE_AT, "outcomes": _PRUNE_AT}
         self._phases: dict[int, int] = {}
@@ -101,6 +106,8 @@ class EvidenceBuilder:
             metric.name: {} for metric in self.plan.metrics if metric.kind == "requests_per_unit"
         }
         self._grid: dict[str, NDArray[np.int64]] = {}
+        self._buckets: dict[str, NDArray[np.int64]] = {}
+        self._answers = Answers() if self.plan.agreements else None
         self._paired: Counter[int] = Counter()
         self._unmatched = 0
 
@@ -139,11 +146,12 @@ class EvidenceBuilder:
             return Evidence(at=from_micros(self._start), capture=capture or {})
         return Evidence(
             at=from_micros(self._last),
-            metrics={metric.name: self._evidence(metric) for metric in self.plan.metrics},
+            metrics={metric.name: self._evidence(metric) for metric in self.plan.metrics if metric.kind != "agreement"},
             pairs={name: self._pair_evidence(held) for name, held in self._pairs.items()},
             units=self._facts.counts(live=live, mirrored=mirrored),
             exposures=dict(self._requests),
-            shadow=ShadowEvidence(dict(self._grid), sum(self._paired.values()), self._unmatched),
+            shadow=self._shadow_evidence(),
+            inputs=self._told.tally(),
             capture=capture or {},
         )
 
@@ -151,10 +159,17 @@ class EvidenceBuilder:
         """Free the engine."""
         self._engine.close()
 
+    def _shadow_evidence(self) -> ShadowEvidence:
+        pairs = sum(self._paired.values())
+        if self._answers is None:
+            return ShadowEvidence(dict(self._grid), pairs, self._unmatched)
+        grid, outputs = self._answers.in_order(self._grid), self._answers.outputs
+        return ShadowEvidence(grid, pairs, self._unmatched, dict(self._buckets), outputs)
+
     def _evidence(self, metric: Metric) -> MetricEvidence:
         held = self._live[metric.name]
         waiting = {} if metric in self._statements.prompt else _left(self._rows, held.mature)
-        return MetricEvidence(held.tally(), waiting, dict(held.missing), held.late)
+        return MetricEvidence(held.tally(), waiting, dict(held.missing), held.late, dict(held.outside))
 
     def _pair_evidence(self, held: Held) -> MetricEvidence:
         return MetricEvidence(held.tally(), _left(self._joined(), held.mature), dict(held.missing))
@@ -162,26 +177,32 @@ class EvidenceBuilder:
     # Reading
 
     def _load_events(self, to: int) -> int:
-        tables, reach = self._events.take(to, [*_EVENT_COLUMNS, *map(segment_column, self._dimensions)])
-        rows = [table for table in map(self._exposures, tables) if len(table)]
+        columns = [*_EVENT_COLUMNS, *self._told.columns, *map(segment_column, self._dimensions)]
+        tables, reach = self._events.take(to, columns)
+        tables = [self._ours(table) for table in tables]
+        if self._answers is not None:
+            self._answers.learn(tables)
+        rows = [self._exposures(table) for table in tables if len(table)]
         if rows:
             self._insert("exposures", pa.concat_tables(rows))
         return reach
 
-    def _exposures(self, part: pa.Table) -> pa.Table:
-        """Rows of this rollout's arms as the statements expect them."""
+    def _ours(self, part: pa.Table) -> pa.Table:
+        """Rows of this rollout's arms."""
         arms = pc.or_(
             pc.and_(pc.is_in(part["arm"], pa.array(["champion", "canary"])), pc.is_valid(part["bucket"])),
             pc.equal(part["arm"], "shadow"),
         )
         wanted = pc.and_(pc.and_(pc.equal(part["rollout"], self.rollout), arms), pc.is_valid(part["phase"]))
-        part = part.filter(pc.fill_null(wanted, False))
-        if not len(part):
-            return part
-        answered = pc.fill_null(pc.and_(pc.invert(part["error"]), pc.is_null(part["error_kind"])), False)
+        return part.filter(pc.fill_null(wanted, False))
+
+    def _exposures(self, part: pa.Table) -> pa.Table:
+        """The same rows as the statements expect them."""
+        answered = primary(part)
         finite = pc.fill_null(pc.and_(answered, pc.is_finite(part["score"])), False)
         score = pc.if_else(finite, part["score"], None)
-        bins = score_bins(score.to_numpy())
+        scores = score.to_numpy()
+        bins = score_bins(scores) if self._answers is None else self._answers.bins(scores, part["label"])
         columns = {
             "eid": pa.array(np.arange(self._numbered, self._numbered + len(part))),
             "request_id": part["request_id"],
@@ -202,6 +223,7 @@ class EvidenceBuilder:
             known = name in part.column_names
             columns[name] = pc.fill_null(part[name], UNKNOWN) if known else pa.array([UNKNOWN] * len(part))
         self._numbered += len(part)
+        self._told.add(part, columns["eid"], answered)
         return pa.table(columns).cast(self._schema)
 
     def _load_outcomes(self, to: int) -> None:
@@ -211,7 +233,9 @@ class EvidenceBuilder:
             for part in tables:
                 part = part.filter(pc.is_in(part["name"], pa.array(self._names)))
                 if len(part):
-                    self._insert("outcomes", _outcome_rows(part))
+                    rows = _outcome_rows(part)
+                    self._received = max(self._received, pc.max(rows["o_received"]).as_py())
+                    self._insert("outcomes", rows)
 
     def _insert(self, name: str, rows: pa.Table) -> None:
         self._engine.insert(name, rows)
@@ -225,6 +249,7 @@ class EvidenceBuilder:
             self._absorb_arrivals()
             if self._mirrors():
                 self._absorb_mirror()
+            self._told.absorb(self._query, to)
             for group in self._statements.groups:
                 self._absorb_matured(group)
             self._prune(to)
@@ -291,7 +316,7 @@ class EvidenceBuilder:
             rows = CellRows(found, self._dimensions, self._segments)
             for n, metric in enumerate(group.metrics):
                 self._absorb_metric(metric, self._live[metric.name], found, rows, n)
-        if self._kept["outcomes"]:
+        if self._received > self._window["after"]:
             late = self._query(group.late).to_pydict()
             counts = dict(zip(late["o_name"], late["n"], strict=True))
             for metric in group.metrics:
@@ -307,6 +332,7 @@ class EvidenceBuilder:
         values, missing = mature_values(metric, found, n, exposures)
         held.mature.update(count_by_arm(found, exposures))
         held.missing.update(count_by_arm(found, missing))
+        held.outside.update(count_by_arm(found, exposures - inside(metric, found, n, exposures)))
         held.absorb(rows, values)
 
     def _absorb_pair(self, held: Held, found: pa.Table, rows: CellRows, n: int) -> None:
@@ -335,6 +361,15 @@ class EvidenceBuilder:
                 grid = np.zeros((SCORE_BINS, SCORE_BINS), dtype=np.int64) if grid is None else grid.copy()
                 np.add.at(grid, (places[0][where], places[1][where]), count[where])
                 self._grid[names[group]] = grid
+                if self._answers is not None:
+                    self._count_buckets(names[group], integers(binned, "bucket")[where], count[where])
+
+    def _count_buckets(self, segment: str, bucket: NDArray[np.int64], count: NDArray[np.int64]) -> None:
+        """Pairs by unit bucket; arrays handed out before are left alone."""
+        known = self._buckets.get(segment)
+        sums = np.zeros(UNIT_BUCKETS, dtype=np.int64) if known is None else known.copy()
+        np.add.at(sums, bucket, count)
+        self._buckets[segment] = sums
 
     def _joined(self) -> dict[tuple[int, Arm], int]:
         """Pairs so far, on both their sides."""
@@ -354,7 +389,7 @@ class EvidenceBuilder:
 
 _EVENT_COLUMNS = (
     "request_id", "row", "outcome_key", "rollout", "phase", "arm", "unit", "bucket", "time",
-    "error", "error_kind", "latency_us", "score",
+    "error", "error_kind", "latency_us", "score", "label",
 )  # fmt: skip
 
 

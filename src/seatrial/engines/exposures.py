@@ -132,7 +132,7 @@ class _Columns:
         known = np.logical_and.reduce([~np.isnan(values) for values in found])
         if metric.kind == "missing_outcomes":
             return _values((~known).astype(np.float64) * MICRO, np.ones(len(known), dtype=bool))
-        value = _loss(metric, self._score, found[0]) if metric.kind == "loss" else found[0]
+        value = _loss(metric, self._score, found[0]) if metric.kind == "loss" else _capped(metric, found[0])
         if metric.kind == "loss":
             known = known & ~np.isnan(self._score)
         elif metric.missing != "exclude" and metric.kind != "ratio":
@@ -186,6 +186,11 @@ def _loss(metric: Metric, score: Floats, outcome: Floats) -> Floats:
         return loss
     miss = score - outcome
     return np.abs(miss) if metric.loss == "absolute" else miss * miss
+
+
+def _capped(metric: Metric, outcome: Floats) -> Floats:
+    """As engines.expressions.capped."""
+    return outcome if metric.cap is None else np.minimum(outcome, metric.cap)
 
 
 def _is_share(metric: Metric, values: Values) -> bool:

@@ -19,7 +19,7 @@ import ibis
 import ibis.expr.types as ir
 
 from seatrial.evidence.tally import MICRO
-from seatrial.rollout.metric import Metric
+from seatrial.rollout.metric import Among, Metric
 
 MAX_SIZE = 1e9
 """A single value counts for at most this much, so that 64-bit sums of millionths hold."""
@@ -123,8 +123,8 @@ def around_window(moment: Any, *, before: int, after: int = 0) -> Any:
 
 def micro(value: Any) -> Any:
     """Whole millionths, halves away from zero."""
-    size = (ibis.least(value.abs(), MAX_SIZE) * float(MICRO) + 0.5).floor().cast("int64")
-    return size * value.sign().cast("int64")
+    size = (ibis.least(value.abs(), MAX_SIZE) * float(MICRO) + 0.5).floor()
+    return (size * value.sign()).cast("int64")
 
 
 def holds(condition: Any) -> Any:
@@ -139,6 +139,11 @@ def loss(metric: Metric, score: Any, outcome: Any) -> Any:
         return -(outcome * p.ln() + (1.0 - outcome) * (1.0 - p).ln())
     miss = score - outcome
     return miss.abs() if metric.loss == "absolute" else miss * miss
+
+
+def capped(metric: Metric, value: Any) -> Any:
+    """A value, for as much as it counts."""
+    return value if metric.cap is None else ibis.least(value, float(metric.cap))
 
 
 def prompt_sums(metric: Metric, e: ir.Table) -> dict[str, Any]:
@@ -157,6 +162,7 @@ def prompt_sums(metric: Metric, e: ir.Table) -> dict[str, Any]:
 def mature_sums(metric: Metric, e: ir.Table, value: Mapping[str, Any]) -> dict[str, Any]:
     """What a mature exposure adds; ``value`` has a nullable column for each outcome.
 
+    ``inside``: exposures that the metric is ``among``, where it names any; only these count.
     ``found``: exposures with all outcomes (and, for a loss, a score); ``sum``: their values in millionths, losses of
     ``score`` and for pairs also of ``s_score`` (``s_sum``); ``over``: the denominator of a ratio.
     """
@@ -164,10 +170,23 @@ def mature_sums(metric: Metric, e: ir.Table, value: Mapping[str, Any]) -> dict[s
     found = values[0].notnull()
     for other in values[1:]:
         found = found & other.notnull()
+    if metric.among is None:
+        return _sums_where(metric, e, values, found)
+    inside = among(metric.among, e.score)
+    return {"inside": holds(inside), **_sums_where(metric, e, values, found & inside)}
+
+
+def among(asked: Among, score: Any) -> Any:
+    """Whether a version that gave this score decided so; null where it gave none."""
+    below = score < float("inf" if asked.below is None else asked.below)
+    return below & (score >= float("-inf" if asked.at_least is None else asked.at_least))
+
+
+def _sums_where(metric: Metric, e: ir.Table, values: Sequence[Any], found: Any) -> dict[str, Any]:
     if metric.kind == "missing_outcomes":
         return {"found": holds(found)}
     if metric.kind != "loss":
-        sums = {"found": holds(found), "sum": micro_where(found, values[0])}
+        sums = {"found": holds(found), "sum": micro_where(found, capped(metric, values[0]))}
         return sums | {"over": micro_where(found, values[1])} if metric.kind == "ratio" else sums
     found = found & e.score.notnull()
     paired = "s_score" in e.columns
@@ -214,9 +233,7 @@ def with_outcomes(rows: ir.Table, outcomes: ir.Table, names: Sequence[str]) -> i
                 records.o_received > rows.t - EARLY,
             ],
         )
-        order = [known.o_revision.desc(), known.o_time.desc(), known.o_value.desc()]
-        rank = ibis.row_number().over(ibis.window(group_by=[known.eid], order_by=order))
-        ranked = known.mutate(rank=rank)
-        best = ranked.filter(ranked["rank"] == 0)
-        rows = best.select(*rows.columns, **{f"value_{n}": best.o_value})
+        order = ibis.struct({"revision": known.o_revision, "time": known.o_time, "value": known.o_value})
+        same = {name: known[name].arbitrary() for name in rows.columns if name != "eid"}
+        rows = known.group_by("eid").agg(**same, **{f"value_{n}": known.o_value.argmax(order)})
     return rows

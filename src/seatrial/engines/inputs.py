@@ -30,6 +30,8 @@ DUCKDB = ("duckdb://", "duckdb:")
 _SUMS_HERE = frozenset({"duckdb", "pyspark"})
 """Backends whose whole numbers are tested to be those of DuckDB (tests/engines/test_batch.py)."""
 
+_BESIDE = "seatrial_beside"
+
 _CLOSED: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": False,
     "autoinstall_known_extensions": False,
@@ -40,13 +42,17 @@ _CLOSED: dict[str, str | bool | int | float | list[str]] = {
 
 @dataclass(frozen=True)
 class Input:
-    """An open table; ``name`` is what people call it, ``engine`` Ibis' name of where it is (``duckdb``)."""
+    """An open table; ``name`` is what people call it, ``engine`` Ibis' name of where it is (``duckdb``).
+
+    ``bring`` sets a table in memory beside it, under a name that it takes for itself; None where that cannot be done.
+    """
 
     name: str
     engine: str
     table: ir.Table
     rows: Callable[[ir.Table], pa.Table]
     close: Callable[[], None]
+    bring: Callable[[pa.Table], ir.Table] | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -189,7 +195,12 @@ def _sealed(name: str, connection: duckdb.DuckDBPyConnection, table: str, *, rea
     def rows(expression: ir.Table) -> pa.Table:
         return connection.sql(str(ibis.to_sql(expression, dialect="duckdb"))).to_arrow_table()
 
-    return Input(name, "duckdb", ibis.table(columns, name=bare, database=schema or None), rows, connection.close)
+    def bring(table: pa.Table) -> ir.Table:
+        connection.register(_BESIDE, table)
+        return ibis.table(ibis.Schema.from_pyarrow(table.schema), name=_BESIDE)
+
+    log = ibis.table(columns, name=bare, database=schema or None)
+    return Input(name, "duckdb", log, rows, connection.close, bring)
 
 
 def _require(table: str, known: Sequence[str], where: str) -> None:

@@ -58,7 +58,7 @@ class Statements:
         self.exposures = ibis.table(schema, name="exposures")
         self.outcomes = ibis.table(dict(OUTCOMES), name="outcomes")
         self.live = self.exposures.filter(self.exposures.arm.isin(LIVE))
-        self.prompt = tuple(m for m in plan.metrics if not reads_outcomes(m))
+        self.prompt = tuple(m for m in plan.metrics if not reads_outcomes(m) and m.kind != "agreement")
         horizons = dict.fromkeys(_micros(m) for m in plan.metrics if reads_outcomes(m))
         self.groups = tuple(MaturityGroup(self, horizon) for horizon in horizons)
 
@@ -98,31 +98,33 @@ class Statements:
             first=lambda e: (e.t.cast("string").lpad(20, "0") + e.request_id).min(),
         )  # fmt: skip
 
-    def _shadow_rows(self, *, before: int) -> ir.Table:
+    def _shadow_rows(self, *, before: int, after: int = 0) -> ir.Table:
         s = self.exposures.filter(self.exposures.arm == "shadow")
-        s = s.filter(around_window(s.t, before=before))
+        s = s.filter(around_window(s.t, before=before, after=after))
         return s.select(
             s_request_id=s.request_id, s_row=s.row, s_t=s.t, s_score=s.score, s_bin=s.bin, s_answered=s.answered
         )
 
-    def _champion_rows(self, *, before: int) -> ir.Table:
+    def _champion_rows(self, *, before: int, after: int = 0) -> ir.Table:
         c = self.exposures.filter(self.exposures.arm == "champion")
-        return c.filter(around_window(c.t, before=before))
+        return c.filter(around_window(c.t, before=before, after=after))
 
-    def pairs(self, *, before: int) -> ir.Table:
+    def pairs(self, *, before: int, until: int) -> ir.Table:
         """Champion rows beside the shadow's answer to the same row of the same request, both answered.
 
-        ``before``: how long before the window a pair may have been joined.
+        ``before``: how long before the window a pair may have been joined; ``until``: how long before the window's end
+        the champion's row must have been there.
         """
-        c = self._champion_rows(before=before + GRACE).filter(lambda c: c.answered)
-        s = self._shadow_rows(before=before + GRACE).filter(lambda s: s.s_answered)
+        c = self._champion_rows(before=before + GRACE, after=-until).filter(lambda c: c.answered)
+        s = self._shadow_rows(before=before + GRACE, after=min(GRACE - until, 0)).filter(lambda s: s.s_answered)
         met = c.join(s, (c.request_id == s.s_request_id) & (c.row == s.s_row))
         return met.filter(_near(met.t, met.s_t)).mutate(joined=ibis.greatest(met.t, met.s_t))
 
     def _mirror(self) -> ir.Table:
         past = 2 * GRACE + self.clock.step
         c, s = self._champion_rows(before=past), self._shadow_rows(before=past)
-        c = c.select("request_id", "row", "t", "phase", "unit", "answered", "bin", *self.segment_columns)
+        by = ["bucket"] if self.plan.agreements else []
+        c = c.select("request_id", "row", "t", "phase", "unit", "answered", "bin", *by, *self.segment_columns)
         met = c.outer_join(s, (c.request_id == s.s_request_id) & (c.row == s.s_row) & _near(c.t, s.s_t))
         both = (met.answered & met.s_answered).fill_null(False)
         due = self.clock.tick(met.s_t.coalesce(met.t) + GRACE)
@@ -132,7 +134,7 @@ class Statements:
             (met.s_t.isnull() & overdue, "champion"),
             (met.s_t.notnull() & ~both & overdue, "shadow"),
         )
-        met = met.select("phase", "unit", "bin", "s_bin", *self.segment_columns, kind=kind, due=due)
+        met = met.select("phase", "unit", "bin", "s_bin", *by, *self.segment_columns, kind=kind, due=due)
         met = met.filter(met.kind.notnull())
         pair, alone = met.kind == "pair", met.kind == "champion"
         met = met.mutate(
@@ -140,8 +142,9 @@ class Statements:
             bin_s=ibis.ifelse(pair, met.s_bin, ibis.null("int64")),
             unit=ibis.ifelse(alone, met.unit, ibis.null("string")),
             due=ibis.ifelse(alone, met.due, ibis.null("int64")),
+            **{name: ibis.ifelse(pair, met[name], ibis.null("int64")) for name in by},
         )
-        by = ["kind", "phase", "unit", "due", "bin_c", "bin_s", *self.segment_columns]
+        by = ["kind", "phase", "unit", "due", "bin_c", "bin_s", *by, *self.segment_columns]
         return met.group_by(by).agg(n=met.count())
 
 
@@ -188,12 +191,19 @@ class MaturityGroup:
         return cross_sums(rows, self.base.clock, ["phase", "arm", "bucket", *self.base.segment_columns], sums)
 
     def _live(self) -> ir.Table:
-        live = self.base.live
-        rows = self._due(live.filter(around_window(live.t, before=(self.horizon or 0) + self.base.clock.step)))
-        return rows.select(*self._columns())
+        return self._due(self._aged(within=self.base.clock.step)).select(*self._columns())
+
+    def _aged(self, *, within: int) -> ir.Table:
+        """Exposures of champion and canary that reached the horizon in the window, or up to ``within`` before it.
+
+        Nothing is due before that, so a look skips what is too young as it skips what is long over.
+        """
+        live, horizon = self.base.live, self.horizon or 0
+        return live.filter(around_window(live.t, before=horizon + within, after=-horizon))
 
     def _pairs(self) -> ir.Table:
-        pairs = self._due(self.base.pairs(before=max(self.horizon or 0, GRACE) + self.base.clock.step))
+        horizon = self.horizon or 0
+        pairs = self._due(self.base.pairs(before=max(horizon, GRACE) + self.base.clock.step, until=horizon))
         pairs = pairs.mutate(due=ibis.greatest(pairs.due, self.base.clock.tick(pairs.joined)))
         return pairs.select(*self._columns(), "s_score")
 
@@ -205,17 +215,9 @@ class MaturityGroup:
         new = self.base.outcomes.filter(
             in_window(self.base.outcomes.o_received), self.base.outcomes.o_name.isin(list(self.outcomes))
         )
-        live = self.base.live
-        before = (self.horizon or 0) + self.base.clock.step + self.watch
-        rows = self._due(live.filter(around_window(live.t, before=before))).select("outcome_key", "due")
-        met = rows.join(
-            new,
-            [
-                rows.outcome_key == new.o_key,
-                new.o_received > rows.due,
-                new.o_received <= rows.due + self.watch,
-            ],
-        )
+        rows = self._aged(within=self.base.clock.step + self.watch).select("outcome_key", "t")
+        met = self._due(rows.join(new, rows.outcome_key == new.o_key))
+        met = met.filter(met.o_received > met.due, met.o_received <= met.due + self.watch)
         return met.group_by("o_name").agg(n=met.count())
 
 

@@ -122,6 +122,7 @@ class Held:
         self.cells: dict[Cell, Sums] = {}
         self.mature: Counter[tuple[int, Arm]] = Counter()
         self.missing: Counter[tuple[int, Arm]] = Counter()
+        self.outside: Counter[tuple[int, Arm]] = Counter()
         self.late = 0
 
     def absorb(self, rows: CellRows, values: NDArray[np.int64], *, arm: Arm | None = None) -> None:
@@ -155,8 +156,10 @@ def mature_values(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """What mature rows add (``expressions.mature_sums``), and how many of them have no outcome.
 
-    See ``Metric.missing``: a mature exposure without outcome is left out, or counted with the value 0 or 1.
+    See ``Metric.missing``: a mature exposure without outcome is left out, or counted with the value 0 or 1. One that
+    cannot have an outcome (``Metric.among``) is not part of any of this.
     """
+    exposures = inside(metric, found, n, exposures)
     present = integers(found, column(n, "found"))
     missing = exposures - present
     if metric.kind == "missing_outcomes":
@@ -168,6 +171,11 @@ def mature_values(
         counted, numerator = exposures, numerator + missing * worst
         denominator = denominator + missing * MICRO
     return np.column_stack([counted, numerator, denominator]), missing
+
+
+def inside(metric: Metric, found: pa.Table, n: int, exposures: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of mature exposures, those that can have the metric's outcome."""
+    return exposures if metric.among is None else integers(found, column(n, "inside"))
 
 
 def count_by_arm(found: pa.Table, values: NDArray[np.int64], *, arm: Arm | None = None) -> Counter[tuple[int, Arm]]:

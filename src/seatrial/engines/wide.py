@@ -16,6 +16,7 @@ from seatrial.errors import UsageError
 from seatrial.events.schema import UNKNOWN
 from seatrial.evidence.tally import MICRO, UNIT_BUCKETS
 from seatrial.ids import CANARY, CHAMPION, Arm
+from seatrial.rollout.bands import Bands
 
 SCALES: Mapping[str, int] = {"us": 1, "ms": 1_000, "s": MICRO}
 """Microseconds in a unit of time."""
@@ -92,9 +93,11 @@ class Wide:
         return sorted(groups, key=lambda g: (g.arm or "", g.phase or ""))
 
     def exposures(self, arms: Mapping[str, Arm], splits: Sequence[Split], until: int) -> ir.Table:
-        """Exposures of champion and canary up to a time, in the words of ``engines.expressions.EXPOSURES``.
+        """Exposures up to a time, in the words of ``engines.expressions.EXPOSURES``.
 
-        A row without a unit has no bucket, which is how it is left out.
+        A row without a unit has no bucket, which is how it is left out. Rows of other arms are still there, with
+        another arm or none (see ``in_arms``): where rows are grouped by arm, asking each of them is dearer than it is
+        to leave out their groups.
 
         Outcomes are columns ``value_0``, ``value_1``, ... in the order of their names; ``when_N``, where there is
         one, is the time it became true (null: with the exposure).
@@ -118,10 +121,9 @@ class Wide:
             if name in c.outcome_times:
                 columns[f"when_{n}"] = self._moment(c.outcome_times[name], "--time-unit", None)
         for name, column in c.segments.items():
-            columns[segment_column(name)] = table[column].cast("string").fill_null(UNKNOWN)
+            columns[segment_column(name)] = self._segment(column, c.bands.get(name))
         rows = table.select(**columns)
-        known = rows.arm.isin([CHAMPION, CANARY]) & rows.phase.notnull() & rows.bucket.notnull()
-        return rows.filter(known & (rows.t >= 0) & (rows.t <= until))
+        return rows.filter(rows.phase.notnull() & rows.bucket.notnull() & rows.t.between(0, until))
 
     def _arm(self, arms: Mapping[str, Arm]) -> Any:
         written = self._table[self._columns.arm].cast("string")
@@ -132,6 +134,9 @@ class Wide:
             column = self._table[self._columns.phase]
             plain = int if column.type().is_integer() else str  # comparing numbers is a good deal faster
             labels = {plain(str(split.label)): split.number for split in splits}
+            if all(label == number for label, number in labels.items()):  # those of an event log
+                number = column.cast("int64")
+                return ibis.ifelse(number.between(min(labels), max(labels)), number, ibis.null("int64"))
             return _matching(column if plain is int else column.cast("string"), labels, "int64")
         starts = sorted(((split.start or 0, split.number) for split in splits if split.start is not None), reverse=True)
         if not starts:
@@ -164,13 +169,21 @@ class Wide:
             raise UsageError(
                 "ST0277", f"the name '{name}' does not tell its unit.", remedy="Say which: --latency-unit us, ms or s."
             )
-        return _scaled(self._number(name), SCALES[unit])
+        column = self._table[name]
+        return _scaled(column if column.type().is_integer() else self._number(name), SCALES[unit])
 
     def _flag(self, name: str) -> Any:
         column = self._table[name]
         if column.type().is_boolean():
             return column.fill_null(False)
         return (self._number(name) != 0).fill_null(False)
+
+    def _segment(self, name: str, bands: Bands | None) -> Any:
+        """The value as text, or the label of its band (as ``Bands.label_of``)."""
+        column = self._table[name]
+        if bands is None:
+            return column.cast("string").fill_null(UNKNOWN)
+        return banded(column.try_cast("float64") if column.type().is_string() else self._number(name), bands)
 
     def _score(self, error: Any) -> Any:
         """Null unless the assigned version answered with a number."""
@@ -200,8 +213,23 @@ def _group(row: Mapping[str, Any]) -> Group:
     return Group(row["arm"], row["phase"], first=row["first"], last=row["last"], **counts)
 
 
+def banded(number: Any, bands: Bands) -> Any:
+    """The label of a number's band; ``unknown`` for null, NaN and what is infinite."""
+    below, *further = bands.bounds
+    known = number.notnull() & ~number.isnan() & ~number.isinf()
+    whens = [(~known.fill_null(False), UNKNOWN), (number < below, bands.labels[0])]
+    whens += [(number <= bound, label) for bound, label in zip(further, bands.labels[1:], strict=False)]
+    return ibis.cases(*whens, else_=bands.labels[-1])
+
+
+def in_arms(exposures: ir.Table) -> ir.Table:
+    """Exposures of champion and canary."""
+    return exposures.filter(exposures.arm.isin([CHAMPION, CANARY]))
+
+
 def without_mixed(exposures: ir.Table) -> ir.Table:
-    """Exposures without the units that were in both arms within one phase."""
+    """Exposures of champion and canary without the units that were in both arms within one phase."""
+    exposures = in_arms(exposures)
     held = exposures.group_by(["unit", "phase"]).agg(arms=exposures.arm.nunique())
     return exposures.anti_join(held.filter(held.arms > 1), "unit")
 
@@ -222,7 +250,7 @@ _MICROS = {"duckdb": _duckdb_micros, "pyspark": _spark_micros}
 def _scaled(number: Any, factor: int) -> Any:
     """Whole microseconds of a number of larger units."""
     if number.type().is_integer():
-        return number.cast("int64") * factor
+        return number.cast("int64") * factor if factor != 1 else number.cast("int64")
     return (number * float(factor)).round().cast("int64")
 
 

@@ -34,7 +34,9 @@ from seatrial.events.wire import (
     parse_response,
     unread,
 )
+from seatrial.evidence.features import fingerprint, oldest, only
 from seatrial.registry.contract import EVERYTHING
+from seatrial.rollout.bands import Bands
 
 UNIT_BUCKETS = 256
 MAX_SEGMENT = 100
@@ -50,7 +52,8 @@ _CUT_OFF = frozenset({"UC", "UR", "UPE", "UT", "SI", "DT", "LR", "UMSDR"})
 class CaptureContext:
     """What is declared about a model's traffic.
 
-    ``segments``: (name, field) pairs; ``outcome_key``: the request field outcomes are keyed by (request id if None);
+    ``segments``: (name, field) pairs; ``bands``: by the name of a segment, what its numbers are cut into;
+    ``outcome_key``: the request field outcomes are keyed by (request id if None);
     ``features``: names kept in the log, ``("*",)`` for all, none unless declared; ``bucket_salt``: hashes units into
     variance buckets (never the assignment salt); ``unit_key``: secret of the unit hash, 1 to 64 bytes; ``levels``:
     served levels that are the assigned version itself; ``replay``: event time is the client's ``x-event-time``.
@@ -59,6 +62,7 @@ class CaptureContext:
     bucket_salt: str
     unit_key: bytes
     segments: tuple[tuple[str, str], ...] = ()
+    bands: Mapping[str, Bands] = field(default_factory=dict)
     outcome_key: str | None = None
     features: tuple[str, ...] = ()
     format: WireFormat | None = None
@@ -180,8 +184,8 @@ class _Line:
         if n == 0:
             row |= self._sizes()
         for name, source in self.context.segments:
-            row[SEGMENT_PREFIX + name] = _segment(_field(source, used, asked))
-        row["features"] = self._kept(used if used is not None else asked)
+            row[SEGMENT_PREFIX + name] = _segment(_field(source, used, asked), self.context.bands.get(name))
+        row |= self._kept(used, asked)
         return row
 
     def _common(self) -> dict[str, object]:
@@ -305,12 +309,23 @@ class _Line:
         request_id = str(self.entry["id"])
         return request_id if n == 0 else f"{request_id}:{n}"
 
-    def _kept(self, features: Mapping[str, object] | None) -> str | None:
-        allowed = self.context.features
+    def _kept(self, used: Mapping[str, object] | None, asked: Mapping[str, object] | None) -> dict[str, object]:
+        """The features that the log has a place for; with a hash only if the model said that it used them."""
+        features, allowed = asked if used is None else used, self.context.features
         if features is None or not allowed:
-            return None
-        kept = features if EVERYTHING in allowed else {name: features[name] for name in allowed if name in features}
-        return json.dumps(kept, separators=(",", ":"), ensure_ascii=False, default=str) if kept else None
+            return {}
+        kept = only(features, None if EVERYTHING in allowed else allowed)
+        if not kept:
+            return {}
+        text = json.dumps(kept, separators=(",", ":"), ensure_ascii=False, default=str)
+        return {"features": text, **({} if used is None else self._told(kept))}
+
+    def _told(self, kept: Mapping[str, object]) -> dict[str, object]:
+        try:
+            told: dict[str, object] = {"features_hash": fingerprint(kept, self.context.unit_key)}
+        except ValueError:  # nested deeper than any feature is
+            return {}
+        return told if (since := oldest(kept)) is None else {**told, "feature_as_of": round(since * 1_000_000)}
 
 
 @lru_cache(maxsize=65_536)
@@ -353,7 +368,9 @@ def _field(name: str, *sources: Mapping[str, object] | None) -> object:
     return next((s[name] for s in sources if s is not None and s.get(name) is not None), None)
 
 
-def _segment(value: object) -> str:
+def _segment(value: object, bands: Bands | None) -> str:
+    if bands is not None:
+        return bands.label_of(value) or UNKNOWN
     return UNKNOWN if value is None or value == "" else _plain(value)[:MAX_SEGMENT]
 
 

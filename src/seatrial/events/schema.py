@@ -46,6 +46,7 @@ _EVENT_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
     ("action_set", pa.string()),
     ("update_counter", pa.int64()),
     ("feature_as_of", MOMENT),
+    ("features_hash", pa.string()),
 )
 
 OUTCOME_SCHEMA = pa.schema(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Mapping
+from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.evidence.facts import UnitCounts
+from seatrial.evidence.inputs import COUNTS, FeatureTally, InputTally
 from seatrial.evidence.snapshot import Captured, Evidence, MetricEvidence, ShadowEvidence
 from seatrial.evidence.tally import UNIT_BUCKETS, Cell, Tally
 
@@ -35,13 +37,16 @@ def to_document(evidence: Evidence) -> dict[str, Any]:
             "shadowed": {name: dict(counts) for name, counts in evidence.units.shadowed.items()},
             "live": dict(evidence.units.live),
             "mirrored": dict(evidence.units.mirrored),
-        },
+        }
+        | _met(evidence.units),
         "exposures": _flat(evidence.exposures),
         "shadow": {
             "grid": {name: _pack(grid) for name, grid in evidence.shadow.grid.items()},
             "pairs": evidence.shadow.pairs,
             "unmatched": evidence.shadow.unmatched,
-        },
+        }
+        | _agreed(evidence.shadow),
+        **_inputs(evidence.inputs),
         "capture": [[p, arm, *_captured(c)] for (p, arm), c in sorted(evidence.capture.items())],
     }
 
@@ -61,6 +66,7 @@ def from_document(document: Mapping[str, Any]) -> Evidence:
             phases=_unflat(units["phases"]),
             crossed=units["crossed"],
             firsts={name: _unflat(counts) for name, counts in units["firsts"].items()},
+            met={name: _unflat(counts) for name, counts in units.get("met", {}).items()},
             touched=units["touched"],
             shadowed=units["shadowed"],
             live=units["live"],
@@ -71,7 +77,10 @@ def from_document(document: Mapping[str, Any]) -> Evidence:
             grid={name: _unpack(text, 128) for name, text in shadow["grid"].items()},
             pairs=shadow["pairs"],
             unmatched=shadow["unmatched"],
+            buckets={name: _unpack(text, UNIT_BUCKETS)[:, 0] for name, text in shadow.get("buckets", {}).items()},
+            outputs=shadow.get("outputs", ""),
         ),
+        inputs=_inputs_from(document.get("inputs")),
         capture={(p, arm): Captured(*counts) for p, arm, *counts in document["capture"]},
     )
 
@@ -82,12 +91,41 @@ def _metric(m: MetricEvidence) -> dict[str, Any]:
         "immature": _flat(m.immature),
         "missing": _flat(m.missing),
         "late": m.late,
+        **({"outside": _flat(m.outside)} if m.outside else {}),
     }
 
 
 def _metric_from(document: Mapping[str, Any]) -> MetricEvidence:
     cells = {Cell(p, t, segment, arm): _unpack(text, UNIT_BUCKETS) for p, t, segment, arm, text in document["cells"]}
-    return MetricEvidence(Tally(cells), _unflat(document["immature"]), _unflat(document["missing"]), document["late"])
+    immature, missing, outside = (_unflat(document.get(name, [])) for name in ("immature", "missing", "outside"))
+    return MetricEvidence(Tally(cells), immature, missing, document["late"], outside)
+
+
+def _met(units: UnitCounts) -> dict[str, Any]:
+    """Units that met each rare event, where any did."""
+    return {"met": {name: _flat(counts) for name, counts in units.met.items()}} if units.met else {}
+
+
+def _inputs(tally: InputTally) -> dict[str, Any]:
+    """Features as used, where a model told any."""
+    if tally == InputTally():
+        return {}
+    features = {name: list(astuple(feature)) for name, feature in tally.features.items()}
+    return {"inputs": {"features": features, **{name: getattr(tally, name) for name in COUNTS}}}
+
+
+def _inputs_from(document: Mapping[str, Any] | None) -> InputTally:
+    if document is None:
+        return InputTally()
+    features = {name: FeatureTally(*counts) for name, counts in sorted(document["features"].items())}
+    return InputTally(features, **{name: document[name] for name in COUNTS})
+
+
+def _agreed(shadow: ShadowEvidence) -> dict[str, Any]:
+    """What only agreement is judged on, where it is judged."""
+    if not shadow.outputs:
+        return {}
+    return {"buckets": {name: _pack(sums) for name, sums in shadow.buckets.items()}, "outputs": shadow.outputs}
 
 
 def _captured(captured: Captured) -> list[int | None]:

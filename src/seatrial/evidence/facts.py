@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from seatrial.ids import Arm
+from seatrial.ids import CANARY, CHAMPION, SHADOW, Arm
+
+Place = tuple[int, Arm]
+"""A phase and an arm."""
 
 
 class Seen(NamedTuple):
@@ -37,7 +40,7 @@ class FirstFacts:
     first: Mapping[str, Seen] = field(default_factory=dict)
     by_arm: Mapping[tuple[str, Arm], Seen] = field(default_factory=dict)
     by_phase: Mapping[tuple[str, int, Arm], Seen] = field(default_factory=dict)
-    events: Mapping[tuple[str, str], frozenset[tuple[int, Arm]]] = field(default_factory=dict)
+    events: Mapping[tuple[str, str], frozenset[Place]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[UnitRow]) -> FirstFacts:
@@ -53,64 +56,132 @@ class FirstFacts:
         return facts.freeze()
 
 
+class _History(NamedTuple):
+    """What a unit has been through: where it was served first, where it was, and which rare events it met where."""
+
+    first: Place | None
+    places: frozenset[Place]
+    events: frozenset[tuple[str, Place]]
+
+
+_NOTHING = _History(None, frozenset(), frozenset())
+
+
 class MutableFacts:
-    """The same facts, grown in place: a look costs what is new, not what is known."""
+    """The same facts, grown in place: a look costs what is new, not what is known.
+
+    Units are many, and what they have been through is of few kinds: units are counted by their history as it grows, and
+    a look adds up the histories.
+    """
 
     def __init__(self) -> None:
         self.first: dict[str, Seen] = {}
-        self.by_arm: dict[tuple[str, Arm], Seen] = {}
         self.by_phase: dict[tuple[str, int, Arm], Seen] = {}
-        self.events: dict[tuple[str, str], frozenset[tuple[int, Arm]]] = {}
+        self._histories: dict[str, _History] = {}
+        self._alike: Counter[_History] = Counter()
+        self._same: dict[_History, _History] = {}
 
     def absorb(self, rows: Iterable[UnitRow]) -> None:
         """Add a slice of the log; the same slice twice changes nothing."""
         for unit, seen, events in rows:
-            if seen.arm != "shadow":
+            place = (seen.phase, seen.arm)
+            if seen.arm != SHADOW:
                 _keep_least(self.first, unit, seen)
-            _keep_least(self.by_arm, (unit, seen.arm), seen)
-            _keep_least(self.by_phase, (unit, seen.phase, seen.arm), seen)
-            for name in events:
-                key = (name, unit)
-                self.events[key] = self.events.get(key, frozenset()) | {(seen.phase, seen.arm)}
+            _keep_least(self.by_phase, (unit, *place), seen)
+            self._write(unit, (place,), [(name, place) for name in events] if events else ())
 
     def merge(self, other: FirstFacts) -> None:
         """Add facts of another slice."""
         for unit, seen in other.first.items():
             _keep_least(self.first, unit, seen)
-        for arm_key, seen in other.by_arm.items():
-            _keep_least(self.by_arm, arm_key, seen)
-        for phase_key, seen in other.by_phase.items():
-            _keep_least(self.by_phase, phase_key, seen)
-        for event_key, where in other.events.items():
-            self.events[event_key] = self.events.get(event_key, frozenset()) | where
+        for (unit, phase, arm), seen in other.by_phase.items():
+            _keep_least(self.by_phase, (unit, phase, arm), seen)
+            self._write(unit, ((phase, arm),), ())
+        for (name, unit), where in other.events.items():
+            self._write(unit, where, [(name, place) for place in where])
+
+    def _write(self, unit: str, places: Collection[Place], events: Collection[tuple[str, Place]]) -> None:
+        """Places and events into the unit's history, after its first exposure is known."""
+        old, seen = self._histories.get(unit, _NOTHING), self.first.get(unit)
+        first = None if seen is None else (seen.phase, seen.arm)
+        if first == old.first and old.places.issuperset(places) and old.events.issuperset(events):
+            return
+        new = _History(first, old.places.union(places), old.events.union(events))
+        self._histories[unit] = self._same.setdefault(new, new)
+        self._alike[new] += 1
+        if old is not _NOTHING:
+            self._alike[old] -= 1
+            if not self._alike[old]:
+                del self._alike[old]
 
     def freeze(self) -> FirstFacts:
         """An unchanging copy."""
-        return FirstFacts(dict(self.first), dict(self.by_arm), dict(self.by_phase), dict(self.events))
+        by_arm: dict[tuple[str, Arm], Seen] = {}
+        for (unit, _, arm), seen in self.by_phase.items():
+            _keep_least(by_arm, (unit, arm), seen)
+        events = {
+            (name, unit): frozenset(places)
+            for unit, history in self._histories.items()
+            for name, places in _by_name(history.events).items()
+        }
+        return FirstFacts(dict(self.first), by_arm, dict(self.by_phase), events)
 
     def counts(self, *, live: Collection[int], mirrored: Collection[int]) -> UnitCounts:
         """The numbers that gates read; events count once a unit, in the ``live`` and ``mirrored`` phases given."""
-        firsts: dict[str, Counter[tuple[int, Arm]]] = {}
-        touched: dict[str, Counter[Arm]] = {}
-        shadowed: dict[str, Counter[Arm]] = {}
-        copied = {(unit, phase) for unit, phase, arm in self.by_phase if arm == "shadow" and phase in mirrored}
-        for (name, unit), where in self.events.items():
-            served = [place for place in where if place[1] != "shadow"]
-            touched.setdefault(name, Counter()).update({arm for _, arm in served})
-            if recent := [place for place in served if place[0] in live]:
-                firsts.setdefault(name, Counter()).update([min(recent)])
-            shadowed.setdefault(name, Counter()).update({arm for phase, arm in where if (unit, phase) in copied})
-        arms_of = Counter(unit for unit, arm in self.by_arm if arm != "shadow")
+        census = _Census(live, mirrored)
+        for history, units in self._alike.items():
+            census.add(history, units)
+        return census.counts()
+
+
+class _Census:
+    """Units of every history, added up."""
+
+    def __init__(self, live: Collection[int], mirrored: Collection[int]) -> None:
+        self._live, self._mirrored = frozenset(live), frozenset(mirrored)
+        self._new: Counter[Place] = Counter()
+        self._arms: Counter[Arm] = Counter()
+        self._phases: Counter[Place] = Counter()
+        self._in_live: Counter[Arm] = Counter()
+        self._in_mirrored: Counter[Arm] = Counter()
+        self._crossed = 0
+        self._firsts: dict[str, Counter[Place]] = {}
+        self._met: dict[str, Counter[Place]] = {}
+        self._touched: dict[str, Counter[Arm]] = {}
+        self._shadowed: dict[str, Counter[Arm]] = {}
+
+    def add(self, history: _History, units: int) -> None:
+        """So many units with the same history."""
+        places = history.places
+        arms = _arms(places)
+        copied = {phase for phase, arm in places if arm == SHADOW and phase in self._mirrored}
+        self._crossed += units if {CHAMPION, CANARY} <= arms else 0
+        _count(self._new, [history.first] if history.first else (), units)
+        _count(self._arms, arms, units)
+        _count(self._phases, places, units)
+        _count(self._in_live, _arms(places, self._live), units)
+        _count(self._in_mirrored, _arms(places, copied), units)
+        for name, where in _by_name(history.events).items():
+            served = [place for place in where if place[1] != SHADOW]
+            recent = [place for place in served if place[0] in self._live]
+            _count(self._met.setdefault(name, Counter()), served, units)
+            _count(self._touched.setdefault(name, Counter()), _arms(served), units)
+            _count(self._shadowed.setdefault(name, Counter()), _arms(where, copied), units)
+            if recent:
+                _count(self._firsts.setdefault(name, Counter()), [min(recent)], units)
+
+    def counts(self) -> UnitCounts:
         return UnitCounts(
-            new=Counter((s.phase, s.arm) for s in self.first.values()),
-            arms=Counter(arm for _, arm in self.by_arm),
-            phases=Counter((phase, arm) for _, phase, arm in self.by_phase),
-            crossed=sum(1 for n in arms_of.values() if n > 1),
-            firsts=firsts,
-            touched=touched,
-            shadowed=shadowed,
-            live=_distinct(key for key in self.by_phase if key[1] in live),
-            mirrored=_distinct(key for key in self.by_phase if key[:2] in copied),
+            new=self._new,
+            arms=self._arms,
+            phases=self._phases,
+            crossed=self._crossed,
+            firsts=self._firsts,
+            met=self._met,
+            touched=self._touched,
+            shadowed=self._shadowed,
+            live=self._in_live,
+            mirrored=self._in_mirrored,
         )
 
 
@@ -121,27 +192,43 @@ class UnitCounts:
     ``new``: units first seen in (phase, arm); ``arms``: distinct units an arm has had; ``phases``: distinct units per
     (phase, arm); ``crossed``: units that were in both champion and canary (a ramp moves each of them once, one way).
     Rare events: ``firsts`` counts, per event, units by the (phase, arm) of their first one in the live phases asked
-    for; ``touched`` the distinct units of an arm that ever met it; ``shadowed`` those in the mirrored phases asked for.
+    for; ``met`` the units of champion and canary that met it in a (phase, arm); ``touched`` the distinct units of an
+    arm that ever met it; ``shadowed`` those in the mirrored phases asked for.
     ``live`` and ``mirrored``: distinct units of an arm in the live and in the mirrored phases asked for. Where only a
     share is copied, the mirrored ones are the units with a copy: both models saw the same.
     """
 
-    new: Mapping[tuple[int, Arm], int] = field(default_factory=dict)
+    new: Mapping[Place, int] = field(default_factory=dict)
     arms: Mapping[Arm, int] = field(default_factory=dict)
-    phases: Mapping[tuple[int, Arm], int] = field(default_factory=dict)
+    phases: Mapping[Place, int] = field(default_factory=dict)
     crossed: int = 0
-    firsts: Mapping[str, Mapping[tuple[int, Arm], int]] = field(default_factory=dict)
+    firsts: Mapping[str, Mapping[Place, int]] = field(default_factory=dict)
+    met: Mapping[str, Mapping[Place, int]] = field(default_factory=dict)
     touched: Mapping[str, Mapping[Arm, int]] = field(default_factory=dict)
     shadowed: Mapping[str, Mapping[Arm, int]] = field(default_factory=dict)
     live: Mapping[Arm, int] = field(default_factory=dict)
     mirrored: Mapping[Arm, int] = field(default_factory=dict)
 
 
-def _distinct(seen: Iterable[tuple[str, int, Arm]]) -> Counter[Arm]:
-    return Counter(arm for _, arm in {(unit, arm) for unit, _, arm in seen})
+def _arms(places: Iterable[Place], phases: Collection[int] | None = None) -> set[Arm]:
+    """Arms of places; with ``phases``, of those in these phases."""
+    return {arm for phase, arm in places if phases is None or phase in phases}
 
 
-_Key = TypeVar("_Key")
+def _by_name(events: Iterable[tuple[str, Place]]) -> dict[str, list[Place]]:
+    """Where each event was met."""
+    found: dict[str, list[Place]] = {}
+    for name, place in events:
+        found.setdefault(name, []).append(place)
+    return found
+
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+def _count(counter: Counter[_Key], keys: Iterable[_Key], units: int) -> None:
+    for key in keys:
+        counter[key] += units
 
 
 def _keep_least(facts: dict[_Key, Seen], key: _Key, seen: Seen) -> None:

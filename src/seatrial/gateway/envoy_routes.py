@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from seatrial.gateway.assignment import POINTS
@@ -55,7 +56,7 @@ def route_config(table: RouteTable) -> Config:
 def _of_model(route: ModelRoute) -> tuple[Config, ...]:
     if route.killed:
         return (_off(route),)
-    return _compared(route), _not_compared(route)
+    return *(_left(route, unit) for unit in route.withdrawn), _compared(route), _not_compared(route)
 
 
 def _compared(route: ModelRoute) -> Config:
@@ -75,10 +76,15 @@ def _compared(route: ModelRoute) -> Config:
     return _entry(route, action, given, [_stamp("x-seatrial-unit", f"%REQ({header})%")])
 
 
-def _not_compared(route: ModelRoute) -> Config:
+def _not_compared(route: ModelRoute, given: Sequence[Config] = ()) -> Config:
     action = {**_action(route), "cluster": champion_cluster(route)}
     stamps = [_stamp("x-seatrial-arm", "none"), _retries(route, "champion")]
-    return _entry(route, action, [], stamps)
+    return _entry(route, action, list(given), stamps)
+
+
+def _left(route: ModelRoute, unit: str) -> Config:
+    """A unit that left the rollout: before the split, so that nobody else's place in it changes."""
+    return _not_compared(route, [{"name": route.unit_header.lower(), "string_match": {"exact": unit}}])
 
 
 def _split(route: ModelRoute) -> list[Config]:

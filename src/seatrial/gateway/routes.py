@@ -58,7 +58,8 @@ class ModelRoute:
     Of 10,000 points the canary has the first ``canary_weight``, the next ``mirrored`` stay on the champion and are
     copied to the shadow, the rest is the champion alone. A client waits ``timeout_s`` at most; one version gets
     ``try_timeout_s`` before the next one in the chain is asked. ``rollout`` and ``phase`` are stamped on every logged
-    request. ``killed="off"`` answers 503 without asking anybody.
+    request. ``killed="off"`` answers 503 without asking anybody. Units in
+    ``withdrawn`` are the champion's and in no arm.
     """
 
     model: str
@@ -75,6 +76,7 @@ class ModelRoute:
     try_timeout_s: float = 0.5
     fallback: Backend | None = None
     killed: str | None = None
+    withdrawn: tuple[str, ...] = ()
     max_body_bytes: int = MAX_BODY_BYTES
 
     def __post_init__(self) -> None:
@@ -174,7 +176,8 @@ _as_dict = lru_cache(4096)(asdict)  # a table of many models is written whenever
 def _model_route(data: dict[str, Any]) -> ModelRoute:
     roles = ("champion", "canary", "shadow", "fallback")
     backends = {role: _backend(data[role]) for role in roles if data.get(role) is not None}
-    return ModelRoute(**{**_known(ModelRoute, data), **backends})
+    withdrawn = tuple(data.get("withdrawn", ()))
+    return ModelRoute(**{**_known(ModelRoute, data), **backends, "withdrawn": withdrawn})
 
 
 def _backend(data: dict[str, Any]) -> Backend:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from seatrial.rollout.pacing import pace_of, weight_before
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.rules import RULES, Case, Finding
+from seatrial.rollout.sites import withdraw
 from seatrial.rollout.stages import compile_stages
 from seatrial.rollout.state import Phase, RolloutState, Status, Strike
 from seatrial.rollout.verdicts import Action, Decision, Judgement, Signals
@@ -16,7 +18,8 @@ def decide(plan: Plan, state: RolloutState, judgement: Judgement, signals: Signa
     """The decision of one look. A rollout that is over has none: callers do not ask (ValueError)."""
     if state.over:
         raise ValueError(f"rollout {state.rollout} is {state.status}")
-    case = Case(plan, compile_stages(plan), state, judgement, signals, now)
+    stages = compile_stages(plan)
+    case = Case(plan, stages, state, judgement, signals, now, pace_of(plan, stages, state, judgement))
     considered: list[str] = []
     for rule in RULES:
         finding = rule(case)
@@ -51,6 +54,8 @@ def _decision(case: Case, rule: str, finding: Finding, considered: tuple[str, ..
         outcomes=case.judgement.outcomes,
         pairs=case.judgement.pairs,
         considered=considered,
+        pace=case.pace,
+        units_held=case.judgement.held if rule == "subgroup_floor" else (),
     )
 
 
@@ -60,9 +65,13 @@ def _target(case: Case, action: Action) -> tuple[int, int, int]:
         return len(case.stages), 10_000, 0
     if action == "abort":
         return case.state.stage, 0, 0
-    index = case.state.stage + {"advance": 1, "step_back": -1}.get(action, 0)
-    stage = case.stages[index]
-    return index, stage.weight, stage.mirrored
+    if action not in ("advance", "step_back"):
+        return case.state.stage, case.state.phase.weight, case.state.phase.mirrored
+    index = case.state.stage + (1 if action == "advance" else -1)
+    stage, weight = case.stages[index], case.stages[index].weight
+    if case.pace:
+        weight = case.pace.next_weight if action == "advance" else weight_before(case.stages, case.state)
+    return index, weight, stage.mirrored
 
 
 def _stage_name(case: Case, action: Action, stage: int) -> str:
@@ -76,6 +85,8 @@ def evolve(state: RolloutState, judgement: Judgement, decision: Decision) -> Rol
     lossy = state.lossy_looks + 1 if judgement.alarm("capture_loss") else 0
     closed = tuple(sorted({*state.closed, *judgement.closed}))
     state = replace(state, look=decision.look, looked_at=decision.at, closed=closed, lossy_looks=lossy)
+    for unit in decision.units_held:
+        state = withdraw(state, unit, reason=decision.reason, actor=decision.actor, now=decision.at)
     if decision.rule == "guardrail_harm":
         names = tuple(v.metric for v in judgement.failing())
         state = replace(state, strikes=(*state.strikes, Strike(state.stage, decision.at, names)))
@@ -93,4 +104,4 @@ def evolve(state: RolloutState, judgement: Judgement, decision: Decision) -> Rol
 
 def _enter(state: RolloutState, decision: Decision) -> RolloutState:
     phase = Phase(decision.phase, decision.stage, decision.weight, decision.mirrored, decision.at)
-    return replace(state, stage=decision.stage, phases=(*state.phases, phase), confirmed=False)
+    return replace(state, stage=decision.stage, phases=(*state.phases, phase), confirmed=False, approvals=())

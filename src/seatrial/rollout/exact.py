@@ -13,15 +13,26 @@ from seatrial.rollout.metric import Metric
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import EXACT, VERDICT_OF, Arms, MetricVerdict, Status, Verdict
-from seatrial.stats.counts import bernoulli_bounds, harm_grid, rate_ratio_log_e, relief_grid
+from seatrial.stats.counts import event_bounds, harm_grid, rate_ratio_log_e, relief_grid
 from seatrial.values import Margin
 
 DEFAULT_MARGIN = Margin(0.01, "absolute")
 
+PLANNED_EVENTS = 4.0
+"""The bounds of a share are tightest near so many events: where a share without any is shown to be small."""
+
+
+def share_bounds(touched: float, units: float, *, alpha: float) -> tuple[float, float]:
+    """Bounds of the share of units that were to meet an event, at every look (`stats.counts.event_bounds`)."""
+    if not units:
+        return 0.0, 1.0
+    low, high = event_bounds(touched, alpha=alpha, planned_events=PLANNED_EVENTS)
+    return low / units, min(high / units, 1.0)
+
 
 @dataclass(frozen=True, slots=True)
 class _Arm:
-    """Distinct units of an arm, and how many of them ever met the event."""
+    """Distinct units of an arm, and how many of them met the event."""
 
     units: int
     touched: int
@@ -58,29 +69,24 @@ def judge_rare(
 ) -> MetricVerdict:
     """Verdict of an error or latency metric.
 
-    Harm: conditional-binomial mixture e-process on first events per unit (evidence on the ratio of rates). Pass with
-    an absolute margin: exact time-uniform bounds of both arms' share of units that ever met the event, alpha/2 each;
-    with a relative margin: the same e-process from the other side. After a strike the units of the new epoch alone must
-    pass as well, and they alone can excuse harm.
+    Harm: conditional-binomial mixture e-process on the epoch's first events per unit (evidence on the ratio of rates).
+    Pass with an absolute margin: time-uniform bounds of both arms' share of the present phase's units that met the
+    event in it, alpha/2 each; with a relative margin: the same e-process from the other side.
     """
     q = _Question(plan, metric, metric.margin or DEFAULT_MARGIN, arms, state, evidence)
-    first_epoch = state.epoch <= state.phases[0].number
-    whole = q.whole()
-    # Not q.epoch(): while a canary grows, a unit that met the event as champion's would count in its units only.
-    epoch = whole if first_epoch else q.epoch()
-    strata = q.strata()
+    fair, strata = q.fair(), q.strata()
     harmful = strata.log_e(q.null, harm_grid(q.null)) >= math.log(1 / alpha_fail)
-    status: Status = "ok" if epoch.candidate.units and epoch.champion.units else "no_data"
+    status: Status = "ok" if fair.candidate.units and fair.champion.units else "no_data"
     verdict: Verdict
     if status != "ok":
         verdict = VERDICT_OF[status]
-    elif harmful and not q.passes(epoch, 1.0, strata):
+    elif harmful and not q.passes(fair, 1.0, strata):
         verdict = "fail"
-    elif q.passes(epoch, factor, strata) and (first_epoch or q.passes(whole, factor, strata)):
+    elif q.passes(fair, factor, strata):
         verdict = "pass"
     else:
         verdict = "inconclusive"
-    told = whole if verdict == "pass" else epoch
+    told = q.epoch() if verdict == "fail" else fair  # what decided is what is told
     low, high = q.interval(told)
     ok = status == "ok"
     return MetricVerdict(
@@ -132,13 +138,20 @@ class _Question:
         inferior = self.metric.fail_on == "inferior" and self.margin.scale == "relative"
         return 1.0 + self.margin.value if inferior else 1.0
 
-    def whole(self) -> _Sides:
-        """All units of the rollout; in shadow those of this epoch's mirrored phases, where both models saw the same."""
+    def fair(self) -> _Sides:
+        """What a pass is judged on: arms whose units were watched for the same time, with the same traffic.
+
+        Live: the units of the present phase, and those that met the event in it. Nobody changes arms within a phase, so
+        at every look both arms have had the same chance to meet it. Over several phases they have not: many units of a
+        canary that grows came to it late. Shadow: the units copied in this epoch; both models saw the same.
+        """
         if self.arms == "shadow":
             return self.epoch()
-        units = self.evidence.units
-        touched = units.touched.get(self.metric.name, {})
-        return _Sides(*(_Arm(units.arms.get(arm, 0), touched.get(arm, 0)) for arm in (CANARY, CHAMPION)))
+        units, phase = self.evidence.units, self.state.phase.number
+        met = units.met.get(self.metric.name, {})
+        return _Sides(
+            *(_Arm(units.phases.get((phase, arm), 0), met.get((phase, arm), 0)) for arm in (CANARY, CHAMPION))
+        )
 
     def epoch(self) -> _Sides:
         """Units of this epoch's phases, and those of them whose first event of the epoch fell into the arm."""
@@ -171,11 +184,9 @@ class _Question:
 
     def interval(self, sides: _Sides) -> tuple[float, float]:
         """Candidate minus champion, alpha/2 an arm: the mixture of one arm may err on one side alone."""
-        planned = max(int(4 / self.margin.value), 100) if self.margin.scale == "absolute" else 1000
         alpha = self.plan.alpha.promotion / 2
         (low_t, high_t), (low_c, high_c) = (
-            bernoulli_bounds(arm.touched, arm.units, alpha=alpha, planned_n=planned)
-            for arm in (sides.candidate, sides.champion)
+            share_bounds(arm.touched, arm.units, alpha=alpha) for arm in (sides.candidate, sides.champion)
         )
         return low_t - high_c, high_t - low_c
 

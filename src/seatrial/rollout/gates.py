@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from seatrial.evidence.snapshot import Evidence, MetricEvidence
 from seatrial.evidence.tally import Tally
 from seatrial.ids import CANARY, CHAMPION, SHADOW, Arm
+from seatrial.rollout.agreement import judge_agreement, unmatched_text
 from seatrial.rollout.alarms import find_alarms
 from seatrial.rollout.exact import judge_rare
+from seatrial.rollout.inputs import pairs_told
 from seatrial.rollout.metric import Metric
 from seatrial.rollout.plan import Plan
+from seatrial.rollout.sites import floors
 from seatrial.rollout.stages import Stage
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import JOINED, VERDICT_OF, Arms, Judgement, MetricVerdict, Status, Verdict
@@ -24,6 +27,7 @@ MIN_UNITS_PROPORTION = 100
 MIN_UNITS_CONTINUOUS = 200
 MIN_EXPECTED_EVENTS = 50
 MAX_BUCKET_SHARE = 0.10
+MAX_SKEWNESS = 0.10
 """Start of the asymptotic part; below it the joined boundary is not valid (why: docs/statistics.md)."""
 
 
@@ -32,22 +36,39 @@ def judge(plan: Plan, stage: Stage, last: bool, state: RolloutState, evidence: E
     factor = 1.0 if last else stage.tolerance
     arms: Arms = "shadow" if stage.kind == "shadow" else "live"
     judged = [
-        _judge_metric(_Question(plan, metric, arms, factor, state, evidence))
+        _judge_metric(_Question(plan, _as_here(metric, stage), arms, factor, state, evidence))
         for metric in plan.metrics
-        if arms == "live" or metric.pairs or metric.rare
+        if metric.judged_in(arms)
     ]
+    below = floors(plan, state, evidence)
+    alarms = (*find_alarms(plan, state, evidence), *below.alarms)
+    if arms == "shadow" and any(alarm.kind == "input_divergence" for alarm in alarms):
+        judged = [(_untrusted(verdict), ()) for verdict, _ in judged]
     closed = {key for _, keys in judged for key in keys}
     treatment = SHADOW if arms == "shadow" else CANARY
     matured = [v.count_candidate for v, _ in judged if v.role == "guardrail" and v.losses]
     return Judgement(
         verdicts=tuple(v for v, _ in judged if v.role == "guardrail"),
-        signals=tuple(v for v, _ in judged if v.role == "signal"),
-        alarms=find_alarms(plan, state, evidence),
+        signals=tuple(v for v, _ in judged if v.role != "guardrail"),
+        alarms=alarms,
         units=evidence.units.arms.get(treatment, 0),
         outcomes=min(matured, default=0),
         pairs=evidence.shadow.pairs,
+        inputs=pairs_told(plan, evidence.inputs),
         closed=tuple(sorted(closed)),
+        held=below.held,
+        short=below.short,
     )
+
+
+def _as_here(metric: Metric, stage: Stage) -> Metric:
+    """A guardrail that counts from a later stage on is a signal until then."""
+    return metric if stage.watches(metric) else replace(metric, role="signal")
+
+
+def _untrusted(verdict: MetricVerdict) -> MetricVerdict:
+    """What is said of answers to different inputs is not about the models; the planned look is not used up by it."""
+    return replace(verdict, verdict="invalid", status="invalid", needs="the same inputs for both models")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +86,8 @@ class _Question:
 
     @property
     def alpha_fail(self) -> float:
-        return self.plan.budget().get((self.metric.name, self.arms), self.plan.alpha.rollback)
+        plan = self.plan.trying(self.metric) if self.metric.role == "dryRun" else self.plan
+        return plan.budget().get((self.metric.name, self.arms), plan.alpha.rollback)
 
     @property
     def margin(self) -> Margin:
@@ -80,6 +102,8 @@ class _Question:
 
 
 def _judge_metric(q: _Question) -> tuple[MetricVerdict, tuple[str, ...]]:
+    if q.metric.kind == "agreement":
+        return judge_agreement(q.plan, q.metric, q.evidence), ()
     if q.metric.rare:
         return judge_rare(q.plan, q.metric, q.arms, q.factor, q.alpha_fail, q.state, q.evidence), ()
     return _judge_sums(q)
@@ -105,7 +129,7 @@ def _judge_sums(q: _Question) -> tuple[MetricVerdict, tuple[str, ...]]:
         arms=q.arms,
         verdict=verdict,
         status=status,
-        method=JOINED,
+        method=JOINED if q.metric.cap is None else f"{JOINED}, values capped at {q.metric.cap:g}",
         scale=q.margin.scale,
         better=q.metric.better,
         bound=_natural(bound, q.margin.scale),
@@ -124,8 +148,14 @@ def _judge_sums(q: _Question) -> tuple[MetricVerdict, tuple[str, ...]]:
         planned=told.planned,
         alpha_fail=q.alpha_fail,
         needs="" if reached else _needs(q, status, told, bound),
+        unobserved_champion=_outside(data, CHAMPION),
+        unobserved_candidate=_outside(data, q.treatment),
     )
     return result, closed
+
+
+def _outside(data: MetricEvidence, arm: Arm) -> int:
+    return sum(n for (_, where), n in data.outside.items() if where == arm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +234,8 @@ def _harm_line(q: _Question) -> float:
 
 def _status(q: _Question, data: MetricEvidence, look: _Look) -> Status:
     effect = look.effect
+    if q.arms == "shadow" and unmatched_text(q.evidence.shadow):
+        return "invalid"
     waiting = sum(n for (phase, arm), n in data.immature.items() if arm == q.treatment)
     if effect.count_t == 0 or effect.count_c == 0:
         return "immature" if waiting else "no_data"
@@ -225,12 +257,15 @@ def _asymptotic(q: _Question, effect: Effect, units: float) -> bool:
     if q.metric.kind in ("proportion", "error_rate", "latency", "missing_outcomes"):
         events = effect.count_t * effect.rate_c
         return units >= MIN_UNITS_PROPORTION and min(events, effect.count_t - events) >= MIN_EXPECTED_EVENTS
-    return units >= MIN_UNITS_CONTINUOUS and effect.largest_bucket <= MAX_BUCKET_SHARE
+    spread = effect.largest_bucket <= MAX_BUCKET_SHARE and abs(effect.skewness) <= MAX_SKEWNESS
+    return units >= MIN_UNITS_CONTINUOUS and spread
 
 
 def _needs(q: _Question, status: Status, look: _Look, bound: float) -> str:
     """How many more exposures the verdict needs if the estimate stays where it is."""
     effect = look.effect
+    if status == "invalid":
+        return unmatched_text(q.evidence.shadow)
     if status == "immature":
         return "outcomes are younger than their horizon"
     if status == "no_data":
@@ -257,7 +292,12 @@ def _needs_start(q: _Question, look: _Look) -> str:
         return f"needs {wanted - units:,.0f} more {q.treatment} units with an outcome ({units:,.0f} of {wanted:,})"
     if proportion:
         return f"needs {MIN_EXPECTED_EVENTS} expected events and non-events in the {q.treatment}"
-    return f"one bucket of units carries {effect.largest_bucket:.0%} of the sum (at most {MAX_BUCKET_SHARE:.0%})"
+    if effect.largest_bucket > MAX_BUCKET_SHARE:
+        return f"one bucket of units carries {effect.largest_bucket:.0%} of the sum (at most {MAX_BUCKET_SHARE:.0%})"
+    more = math.ceil(effect.count_t * ((effect.skewness / MAX_SKEWNESS) ** 2 - 1))
+    remedy = f", or a lower cap than {q.metric.cap:g}" if q.metric.cap else ", or 'cap' them in the plan"
+    remedy = remedy if q.metric.may_cap else ""
+    return f"a few large values carry the mean: needs about {more:,} more mature {q.treatment} exposures{remedy}"
 
 
 def _natural(value: float, scale: str) -> float:

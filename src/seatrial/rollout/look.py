@@ -20,6 +20,7 @@ class Looked:
     decision: Decision
     state: RolloutState
     evidence: Evidence
+    signals: Signals
 
 
 def take_look(plan: Plan, state: RolloutState, evidence: Evidence, signals: Signals) -> Looked:
@@ -28,4 +29,4 @@ def take_look(plan: Plan, state: RolloutState, evidence: Evidence, signals: Sign
     last = state.stage + 1 >= len(stages)
     judgement = judge(plan, stages[state.stage], last, state, evidence)
     decision = decide(plan, state, judgement, signals, evidence.at)
-    return Looked(decision, evolve(state, judgement, decision), evidence)
+    return Looked(decision, evolve(state, judgement, decision), evidence, signals)

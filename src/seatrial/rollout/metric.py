@@ -20,10 +20,40 @@ Kind = Literal[
     "sum_per_time",
     "requests_per_unit",
     "missing_outcomes",
+    "agreement",
 ]
+Role = Literal["guardrail", "signal", "dryRun"]
+_BY_KIND: Any = None
+"""Not said: agreement, which is not quality, is a signal, and everything else a guardrail."""
+
 OUTCOME_KINDS: frozenset[str] = frozenset({"proportion", "mean", "loss", "ratio", "missing_outcomes"})
 RARE_KINDS: frozenset[str] = frozenset({"error_rate", "latency"})
 LOWER_IS_BETTER: frozenset[str] = frozenset({"loss", "error_rate", "latency", "sum_per_time", "missing_outcomes"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surrogate:
+    """The long metric that a leading indicator stands in for, and how well it did so: their historic correlation."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
+
+    metric: str
+    correlation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Among:
+    """Exposures by what the version decided, for outcomes that the others cannot have.
+
+    A blocked payment never becomes a fraud or a sale: its outcome is unobserved, which is not a no. ``name``: what
+    people call these exposures (*allowed*); they have a score ``below`` and ``at_least`` so much.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
+
+    name: str
+    below: float | None = None
+    at_least: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,21 +62,29 @@ class Metric:
 
     ``kind``: *proportion* or *mean* of an outcome; *loss* of the score against an outcome; *ratio* of two outcomes;
     *error_rate*; *latency* (share of exposures slower than ``threshold``); *sum_per_time* of an outcome (with an
-    absolute ``limit``); *requests_per_unit*; *missing_outcomes* (share of mature exposures that never got one).
-    ``role``: a *guardrail* can stop a release and must pass before promotion; a *signal* is only shown.
+    absolute ``limit``); *requests_per_unit*; *missing_outcomes* (share of mature exposures that never got one);
+    *agreement* of the shadow's answers with the champion's, over all at least ``floor``, in every value of ``segment``
+    (of every segment, if it names none) with ``min_pairs`` pairs at least ``segment_floor`` and at most ``max_gap``
+    below the whole.
+    ``role``: a *guardrail* can stop a release and must pass before promotion; a *signal* is only shown; a *dryRun* is
+    judged as a guardrail would be, and shown, and neither stops nor promotes anything.
     ``margin``: the loss that is tolerable, with its unit. ``horizon``: how long after the exposure its outcome counts.
-    ``missing``: what a mature exposure without outcome is. ``per``: whether exposures or units are counted.
+    ``among``: which exposures can have the outcome at all; the metric is about those of each arm.
+    ``starting_step``: the name of the step from which on a guardrail counts; before it, it is only shown.
+    ``missing``: what a mature exposure without outcome is. ``per``: whether exposures or units are counted. ``cap``:
+    what the outcome (of a ratio: the numerator) of one exposure counts for at most.
     ``fail_on``: *harm* stops when the metric is proven worse at all; *inferior* only when worse by the margin, which
     needs a ``justification``. ``weight``: share of the false-rollback budget. ``limit``: an absolute bound of the
     canary's rate (or of its sum per time) that aborts at once if the champion is inside it. ``historic_effect``: by how
     much the champion is known to beat the baseline it once replaced; the margin may give up only a part of that.
+    ``surrogate_of``: this is a leading indicator of another metric of the plan, and labelled so wherever it is shown.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
 
     name: str
     kind: Kind
-    role: Literal["guardrail", "signal"] = "guardrail"
+    role: Role = _BY_KIND
     margin: Margin | None = None
     direction: Literal["increase", "decrease"] | None = None
     outcome: str | None = None
@@ -58,10 +96,23 @@ class Metric:
     horizon: Duration | None = None
     missing: Literal["exclude", "zero", "fail"] = "exclude"
     per: Literal["request", "unit"] | None = None
+    cap: float | None = None
+    starting_step: str | None = None
+    among: Among | None = None
     fail_on: Literal["harm", "inferior"] = "harm"
     justification: str | None = None
     historic_effect: Margin | None = None
     weight: float = 1.0
+    surrogate_of: Surrogate | None = None
+    floor: float | None = None
+    segment_floor: float | None = None
+    max_gap: float | None = None
+    min_pairs: int | None = None
+    segment: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.role is _BY_KIND:
+            object.__setattr__(self, "role", "signal" if self.kind == "agreement" else "guardrail")
 
     @property
     def better(self) -> Literal["increase", "decrease"]:
@@ -82,3 +133,14 @@ class Metric:
     def pairs(self) -> bool:
         """Whether champion and shadow can be compared on the same request: the loss of each one's own answer."""
         return self.kind == "loss"
+
+    @property
+    def may_cap(self) -> bool:
+        """Whether its values can be capped: amounts; a share has none, and a loss is what it is."""
+        return self.kind in ("mean", "ratio")
+
+    def judged_in(self, arms: Literal["live", "shadow"]) -> bool:
+        """Whether anything is known of it there: of answers that nobody got, and of pairs, which are there only."""
+        if self.kind == "agreement":
+            return arms == "shadow"
+        return arms == "live" or self.pairs or self.rare

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from seatrial.rollout import approvals
+from seatrial.rollout.erosion import erosions
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import Stage
 from seatrial.rollout.state import RolloutState
-from seatrial.rollout.verdicts import Action, Judgement, MetricVerdict, Signals
-from seatrial.rollout.wording import harm_text, need_text
+from seatrial.rollout.verdicts import Action, Judgement, MetricVerdict, Pace, Signals
+from seatrial.rollout.wording import harm_text, need_text, surrogate_text
 
 LOSSY_LOOKS = 3
 """Looks in a row at which capture may fail to reconcile before the canary is taken out."""
@@ -29,6 +31,7 @@ class Case:
     judgement: Judgement
     signals: Signals
     now: datetime
+    pace: Pace | None = None
 
     @property
     def stage(self) -> Stage:
@@ -48,8 +51,14 @@ class Case:
 
     @property
     def seconds_left(self) -> float:
-        """Until the stage has lasted as long as the plan says; zero or less when it has."""
-        return self.stage.min_duration - self.in_stage.total_seconds()
+        """Until the stage has lasted as long as the plan says, at this pace; zero or less when it has."""
+        least = self.pace.min_duration if self.pace else self.stage.min_duration
+        return least - self.in_stage.total_seconds()
+
+    def label(self, v: MetricVerdict) -> str:
+        """What a leading indicator stands for, in brackets; empty for every other metric."""
+        text = "".join(surrogate_text(metric) for metric in self.plan.metrics if metric.name == v.metric)
+        return f" ({text})" if text else ""
 
     def harmful(self) -> list[MetricVerdict]:
         """Guardrails that fail now.
@@ -96,12 +105,27 @@ def sample_ratio(case: Case) -> Finding | None:
     return Finding("abort", f"sample ratio mismatch: {alarm.text}") if alarm else None
 
 
+def input_divergence(case: Case) -> Finding | None:
+    """The models did not see the same, so nothing is known of how they compare: 0%, no strike.
+
+    In shadow nobody is at risk: the stage holds, with invalid verdicts, until the share is tolerable again. After the
+    deadline that is the deadline's to judge.
+    """
+    alarm = case.judgement.alarm("input_divergence")
+    if alarm is None:
+        return None
+    text = f"input divergence: {alarm.text}"
+    if case.state.phase.weight:
+        return Finding("abort", text)
+    return Finding("hold", text) if case.now <= case.deadline else None
+
+
 def guardrail_harm(case: Case) -> Finding | None:
     """Evidence of harm is a strike: one step back, or home when the strikes are used up or nothing lies behind."""
     failing = case.harmful()
     if not failing:
         return None
-    text = "; ".join(harm_text(v) for v in failing)
+    text = "; ".join(harm_text(v) + case.label(v) for v in failing)
     here = case.state.strikes_at(case.state.stage) + 1
     limits = case.plan.strikes
     if case.state.stage == 0:
@@ -125,6 +149,12 @@ def shared_outage(case: Case) -> Finding | None:
     """Both arms are beyond the limit: not the candidate's doing."""
     alarm = case.judgement.alarm("shared_outage")
     return Finding("hold", f"shared outage: {alarm.text}") if alarm else None
+
+
+def subgroup_floor(case: Case) -> Finding | None:
+    """A site below its floor: it goes home alone, or everybody waits, as the plan says."""
+    texts = [alarm.text for alarm in case.judgement.alarms if alarm.kind == "floor"]
+    return Finding("hold", "; ".join(texts)) if texts else None
 
 
 def paused(case: Case) -> Finding | None:
@@ -151,7 +181,8 @@ def min_duration(case: Case) -> Finding | None:
     if case.seconds_left <= 0:
         return None
     ends = case.now + timedelta(seconds=case.seconds_left)
-    return Finding("hold", f"{case.stage.name} lasts until {ends:%Y-%m-%d %H:%M}")
+    pace = f", {case.pace.word} pace: {case.pace.why}" if case.pace else ""
+    return Finding("hold", f"{case.stage.name} lasts until {ends:%Y-%m-%d %H:%M}{pace}")
 
 
 def min_sample(case: Case) -> Finding | None:
@@ -160,12 +191,21 @@ def min_sample(case: Case) -> Finding | None:
     asked = [("units", seen.units, stage.min_units)]
     if stage.kind == "shadow":
         asked.append(("pairs", seen.pairs, stage.min_pairs))
+        if seen.inputs is not None:
+            asked.append(("pairs with features as used", seen.inputs, max(stage.min_pairs, 1)))
     if stage.min_outcomes:
         asked.append(("mature outcomes", seen.outcomes, stage.min_outcomes))
     short = tuple(
         f"needs {want - have:,} more {what} ({have:,} of {want:,})" for what, have, want in asked if have < want
     )
+    short += seen.short
     return Finding("extend", f"{stage.name}: sample not reached", short) if short else None
+
+
+def disagreement(case: Case) -> Finding | None:
+    """The shadow answers too differently for this plan. Agreement is not quality, so this holds and is no strike."""
+    found = case.judgement.disagreeing()
+    return Finding("hold", "; ".join(f"{v.metric}: {v.missed()}" for v in found)) if found else None
 
 
 def not_proven(case: Case) -> Finding | None:
@@ -174,13 +214,29 @@ def not_proven(case: Case) -> Finding | None:
     if not wanting:
         return None
     first = wanting[0]
-    return Finding("extend", f"{first.metric} is {first.verdict}", tuple(need_text(v) for v in wanting))
+    return Finding(
+        "extend", f"{first.metric}{case.label(first)} is {first.verdict}", tuple(need_text(v) for v in wanting)
+    )
+
+
+def eroded(case: Case) -> Finding | None:
+    """Each release lost less than its margin, and all since the anchor together too much: somebody has to know it."""
+    if not case.last:
+        return None
+    found = [e for e in erosions(case.plan, case.signals.chains, case.judgement.verdicts) if e.tripped]
+    if not found:
+        return None
+    anchor, remedy = found[0].anchor, f"seatrial model anchor {case.state.model} VERSION --reason WHY"
+    needs = f"measure against v{anchor} again, or accept what was lost: `{remedy}`"
+    return Finding("hold", f"too much may be lost by now: {'; '.join(e.text for e in found)}", (needs,))
 
 
 def approval(case: Case) -> Finding | None:
     """Everything passes; a person still has to say so."""
     if case.signals.approval:
         return Finding("hold", case.signals.approval)
+    if approvals.missing(case.stage, case.state):
+        return Finding("hold", approvals.asked(case.stage, case.state))
     if case.stage.manual and not case.state.confirmed:
         return Finding("hold", f"{case.stage.name} passes; waiting for `seatrial rollout promote {case.state.rollout}`")
     return None
@@ -199,15 +255,19 @@ RULES: tuple[Rule, ...] = (
     killed,
     hard_signal,
     sample_ratio,
+    input_divergence,
     guardrail_harm,
     capture_loss,
     shared_outage,
+    subgroup_floor,
     paused,
     deadline,
     frozen,
     min_duration,
     min_sample,
+    disagreement,
     not_proven,
+    eroded,
     approval,
     advance,
 )

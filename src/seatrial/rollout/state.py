@@ -38,6 +38,29 @@ class Strike:
     metrics: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """Somebody said yes to the present stage."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    by: str
+    at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A unit that left: on the champion and in no arm since then. ``unit``: as its header carries it."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    unit: str
+    at: datetime
+    by: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutState:
     """State of one rollout.
@@ -45,7 +68,9 @@ class RolloutState:
     ``phases``: every split so far, the last one current; ``epoch``: first phase since the last strike; ``closed``: the
     planned looks that are over, as ``metric/arms/direction`` (see stats.sequential: after the first look at or beyond
     the planned information only the always-valid part of the boundary remains); ``lossy_looks``: looks in a row at
-    which capture did not reconcile; ``confirmed``: the manual pause of this stage was released.
+    which capture did not reconcile; ``confirmed``: the manual pause of this stage was released;
+    ``submitter``: who began it (empty where that was not written down); ``approvals``: of this stage;
+    ``withdrawn``: units that left.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
@@ -67,6 +92,9 @@ class RolloutState:
     lossy_looks: int = 0
     confirmed: bool = False
     reason: str = ""
+    submitter: str = ""
+    approvals: tuple[Approved, ...] = ()
+    withdrawn: tuple[Withdrawn, ...] = ()
 
     @property
     def phase(self) -> Phase:

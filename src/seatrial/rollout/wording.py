@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from seatrial.rollout.verdicts import MetricVerdict
+from seatrial.rollout.metric import Metric
+from seatrial.rollout.verdicts import JOINED, MetricVerdict
 
 
 def harm_text(v: MetricVerdict) -> str:
@@ -10,8 +11,14 @@ def harm_text(v: MetricVerdict) -> str:
     interval = "" if v.lower is None or v.upper is None else f" [{number(v, v.lower)}, {number(v, v.upper)}]"
     estimate = "" if v.estimate is None else f": {number(v, v.estimate)}{interval}"
     candidate = "shadow" if v.arms == "shadow" else "canary"
-    what = "exposures" if v.losses else "units"
+    what = "exposures" + v.method.removeprefix(JOINED) if v.losses else "units"
     return f"{v.metric} is worse{estimate}, n {v.count_candidate:,} {candidate} / {v.count_champion:,} champion {what}"
+
+
+def surrogate_text(metric: Metric) -> str:
+    """``surrogate of retention_7d (historic correlation 0.62)``; empty for a metric that stands for itself."""
+    of = metric.surrogate_of
+    return "" if of is None else f"surrogate of {of.metric} (historic correlation {of.correlation:g})"
 
 
 def number(v: MetricVerdict, value: float) -> str:

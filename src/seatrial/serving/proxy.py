@@ -24,6 +24,7 @@ from seatrial.events.wire import (
     parse_response,
     unread,
 )
+from seatrial.features import FEATURES_HEADER
 from seatrial.serving.asgi import Call, Headers, Reply, reply_error
 from seatrial.serving.features import features_header
 from seatrial.serving.spec import HostSpec
@@ -185,7 +186,7 @@ class Proxy:
             if error.kind not in UNSCORED:
                 server = f"the server at {self._target.name}"
                 return reply_error(502, f"{server} gave no valid prediction ({error.kind}): {error}")
-        features = features_header(body, self.spec.emit_features)
+        features = features_header(response.headers.get(FEATURES_HEADER), body, self.spec.emit_features)
         headers = _returned(response)
         return Reply(response.status, body, headers if features is None else [*headers, features])
 

@@ -22,7 +22,8 @@ class Effect:
 
     ``estimate`` is ln(rate_t / rate_c) on the log scale and rate_t - rate_c on the linear one; ``variance`` is its
     variance with clustering. Rates are weighted over strata; counts are the exposures of the strata that carry weight.
-    ``largest_bucket`` is the largest share one unit bucket has in the sum of either arm (1/256 when spread evenly).
+    ``largest_bucket`` is the largest share one unit bucket has in the sum of either arm (1/256 when spread evenly);
+    ``skewness`` that of the estimate as the champion's values let expect it, beyond what chance alone would show.
 
     >>> Effect(-0.02, 0.0001, 0.049, 0.05, 1000, 9000, 0.01).information
     10000.0
@@ -35,6 +36,7 @@ class Effect:
     count_t: float
     count_c: float
     largest_bucket: float
+    skewness: float = 0.0
 
     @property
     def degenerate(self) -> bool:
@@ -93,6 +95,9 @@ def stratified_effect(
     - log: ``ln(sum W R_t / sum W R_c)``; linear: ``sum W (R_t - R_c) / sum W``;
     - ``V = B / (B - 1) * sum_b psi_b^2``, where psi_b is the influence of bucket b in *both* arms and all strata: the
       linearised delete-a-bucket jackknife. Units that return, or move from one arm to the other, stay in their bucket.
+    - skewness: of the champion's psi, less two standard errors ``sqrt(6) / B`` that normal values have, and scaled by
+      the denominators to what both arms together come to, if their values are alike. Equal arms cancel. The canary's
+      own large values have no say, so that whether an estimate is trusted does not depend on its luck.
 
     What cannot be estimated comes back as a degenerate `Effect`, never as an error and never as "no difference".
     Raises ValueError only for arrays of different shapes.
@@ -113,11 +118,12 @@ def stratified_effect(
         sum_t, sum_c = _dot(pair.weights, pair.t.rates), _dot(pair.weights, pair.c.rates)
         rate_t, rate_c = (sum_t / total, sum_c / total) if total > 0 else (math.nan, math.nan)
         estimate = _estimate(rate_t, rate_c, scale)
-        variance = math.nan
+        variance, skewness = math.nan, 0.0
         if math.isfinite(estimate):
-            variance = _variance(pair, *((sum_t, sum_c) if scale == "log" else (total, total)))
+            by = (sum_t, sum_c) if scale == "log" else (total, total)
+            variance, skewness = _variance(pair, *by), _skewness(pair, *by)
         largest = max(_largest_share(pair.t.num), _largest_share(pair.c.num))
-    return Effect(estimate, variance, rate_t, rate_c, pair.t.count, pair.c.count, largest)
+    return Effect(estimate, variance, rate_t, rate_c, pair.t.count, pair.c.count, largest, skewness)
 
 
 def distinct_units(count: ArrayLike) -> float:
@@ -211,6 +217,25 @@ def _variance(pair: _Pair, by_t: float, by_c: float) -> float:
     gross = _dot(share_t, np.abs(pair.t.num).sum(axis=1)) + _dot(share_c, np.abs(pair.c.num).sum(axis=1))
     noise = _ROUND_OFF * gross
     return 0.0 if variance <= noise * noise else variance
+
+
+def _skewness(pair: _Pair, by_t: float, by_c: float) -> float:
+    """Skewness of `stratified_effect`; 0 where the champion's values show none, or do not vary.
+
+    An exposure with variance v and third moment s adds ``share^2 v`` and ``share^3 s`` to those of the estimate, so the
+    champion's buckets tell s / v^1.5, and the denominators everything else.
+    """
+    share_t, share_c = (pair.weights / arm.totals / by for arm, by in ((pair.t, by_t), (pair.c, by_c)))
+    psi = _influence(pair.c, share_c)
+    square = _dot(psi, psi)
+    if not 0 < square < math.inf:
+        return 0.0
+    seen = float(np.sum((psi / math.sqrt(square)) ** 3))
+    certain = math.copysign(max(abs(seen) - 2 * math.sqrt(6) / len(psi), 0.0), seen)
+    sides = (share_t, pair.t), (share_c, pair.c)
+    squares, cubes = (np.array([np.sum(share**k * arm.totals) for share, arm in sides]) for k in (2, 3))
+    skewness = float(certain * squares[1] ** 1.5 / cubes[1] * (cubes[0] - cubes[1]) / squares.sum() ** 1.5)
+    return skewness if math.isfinite(skewness) else 0.0
 
 
 def _influence(arm: _Arm, share: Floats) -> Floats:

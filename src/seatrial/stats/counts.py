@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, bdtrc, betaln, gammaln, xlog1py, xlogy
 
-from seatrial.stats.checks import check_counts
+from seatrial.stats.checks import check_alpha, check_counts
 from seatrial.stats.exact import Alternative
 
 GRID_POINTS = 24
@@ -107,6 +108,39 @@ def bernoulli_bounds(x: float, n: float, *, alpha: float, planned_n: float) -> t
     return (1 - _edge(n - x, n, weight, alpha), upper)
 
 
+def event_bounds(events: float, *, alpha: float, planned_events: float) -> tuple[float, float]:
+    """Two-sided confidence sequence for the number of events that was to be expected, after so many; at every look.
+
+    What is bounded is the sum of the chances that every trial had, given all before it. Nothing is assumed about these
+    chances: not that they are equal, nor that trials are independent. So it holds while units keep coming and those
+    that are here go on meeting events for the first time. All A whose mixture ``E[g^x exp(-(g - 1) A)]`` over ratios g
+    with the gamma law of mean 1 and shape k stays below 1/alpha; k makes the sequence tightest near ``planned_events``.
+    (Each trial with chance p multiplies the mean of g^x by 1 + (g - 1) p, which is at most exp((g - 1) p), above and
+    below g = 1.) Compared with `bernoulli_bounds` it is wider by the factor 1 / sqrt(1 - p), which is none for rare
+    events. Raises ValueError for a negative number, alpha outside (0, 1) or planned_events not positive.
+    Source: Robbins (1970) for mixtures; Howard, Ramdas, McAuliffe & Sekhon (2021, sec. 3) for sub-Poisson processes.
+
+    >>> [round(a, 3) for a in event_bounds(3, alpha=0.05, planned_events=4)]
+    [0.0, 11.37]
+    >>> [round(a, 3) for a in event_bounds(0, alpha=0.05, planned_events=4)]
+    [0.0, 4.112]
+    """
+    check_alpha(alpha)
+    if not (0 <= events < math.inf and 0 < planned_events < math.inf):
+        raise ValueError(f"events must not be negative and the planned number positive: {events} and {planned_events}")
+    shape = planned_events / _tuning(alpha)
+    prior = float(gammaln(shape + events) - gammaln(shape)) + shape * math.log(shape)
+
+    def excluded(expected: float) -> bool:
+        return expected + prior - (shape + events) * math.log(shape + expected) >= -math.log(alpha)
+
+    top = 2 * events + 1
+    while not excluded(top):
+        top *= 2
+    low = _turn(excluded, float(events), 0.0) if events and excluded(0.0) else 0.0
+    return low, _turn(excluded, float(events), top)
+
+
 def _grid(theta0: float, low: float, high: float) -> NDArray[np.float64]:
     if not 0 < theta0 < math.inf:
         raise ValueError(f"a rate ratio must be positive and finite, not {theta0}")
@@ -145,6 +179,13 @@ def _log_binomial(k: int, m: int, share: float) -> float:
 def _tuning(alpha: float) -> float:
     log_term = -2 * math.log(alpha)
     return log_term + math.log1p(log_term)
+
+
+def _turn(excluded: Callable[[float], bool], inside: float, outside: float) -> float:
+    """The first excluded number on the way from inside to outside: bisection, rounded outward."""
+    while (middle := (inside + outside) / 2) not in (inside, outside):
+        inside, outside = (inside, middle) if excluded(middle) else (middle, outside)
+    return outside
 
 
 def _edge(x: float, n: float, weight: float, alpha: float) -> float:

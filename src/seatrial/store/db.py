@@ -27,6 +27,8 @@ from seatrial.errors import IntegrityError as Broken
 from seatrial.store import migrate
 from seatrial.store.audit import AuditLog
 from seatrial.store.decisions import Decisions
+from seatrial.store.follow_ups import FollowUps
+from seatrial.store.incidents import Incidents
 from seatrial.store.leases import Leases
 from seatrial.store.models import Models
 from seatrial.store.outbox import Outbox
@@ -64,6 +66,8 @@ class Transaction:
         self.leases = Leases(connection)
         self.alerts = Outbox(connection)
         self.people = People(connection, self.audit)
+        self.follow_ups = FollowUps(connection)
+        self.incidents = Incidents(connection, self.audit)
 
 
 class Store:

@@ -15,7 +15,10 @@ from seatrial.store.schema import decisions
 
 @dataclass(frozen=True, slots=True)
 class StoredDecision:
-    """One decision. ``document`` is its JSON in full; ``evidence_digest`` names what it was judged on."""
+    """One decision. ``document`` is its JSON in full; ``evidence_digest`` names what it was judged on.
+
+    ``given``: the JSON of what else it was taken on (state and signals); None for a start, which is given nothing.
+    """
 
     rollout: RolloutId
     seq: int
@@ -25,6 +28,7 @@ class StoredDecision:
     step: int | None
     document: str
     evidence_digest: Digest | None
+    given: str | None = None
 
 
 class Decisions:
@@ -41,13 +45,14 @@ class Decisions:
         step: int | None,
         document_json: str,
         evidence_digest: str | None,
+        given: str | None = None,
     ) -> bool:
         """Store a decision: True if it is new, False if the very same is there (a restarted controller decides again).
 
         Raises ``IntegrityError`` if another decision is stored under this number.
         """
         digest = None if evidence_digest is None else Digest(evidence_digest)
-        decision = StoredDecision(RolloutId(rollout), seq, as_utc(at), action, rule, step, document_json, digest)
+        decision = StoredDecision(RolloutId(rollout), seq, as_utc(at), action, rule, step, document_json, digest, given)
         stored = self._find(rollout, seq)
         if stored is None:
             self._db.execute(insert(decisions).values(asdict(decision)))

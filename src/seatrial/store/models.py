@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
@@ -20,6 +20,9 @@ from seatrial.store.audit import AuditLog
 from seatrial.store.canonical import as_utc
 from seatrial.store.pointers import PointerMove, PointerName, Pointers
 from seatrial.store.schema import models, versions
+
+LARGEST: Final = 2**31 - 1
+"""What the column of a version's number holds, on both databases."""
 
 
 class Models:
@@ -93,7 +96,7 @@ class Models:
 
     def get_version(self, model: str, number: int) -> ModelVersion:
         query = select(versions).where(versions.c.model == model, versions.c.number == number)
-        row = self._db.execute(query).first()
+        row = self._db.execute(query).first() if 0 < number <= LARGEST else None
         if row is None:
             self.get_model(model)
             raise NotFound(

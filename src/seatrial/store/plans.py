@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,9 @@ from seatrial.store.canonical import digest_of
 from seatrial.values import to_camel
 
 _FIELDS = {
-    "plan": [to_camel(name) for name in Plan.__dataclass_fields__],
-    "metrics": [to_camel(name) for name in Metric.__dataclass_fields__],
-    "steps": [to_camel(name) for name in Step.__dataclass_fields__],
+    "plan": [to_camel(field.name) for field in fields(Plan)],
+    "metrics": [to_camel(field.name) for field in fields(Metric)],
+    "steps": [to_camel(field.name) for field in fields(Step)],
 }
 
 
@@ -63,12 +64,24 @@ def plan_of(document: object, *, source: str = "plan") -> Plan:
         raise PlanError("ST0200", f"'{source}': " + "; ".join(lines) + ".") from None
 
 
-def check_plan(plan: Plan) -> Plan:
-    """The plan itself if it can be honoured; PlanError with every problem otherwise."""
-    found: list[Problem] = problems(plan)
+OVERRIDABLE = frozenset({"ST0344"})
+"""Problems that somebody who may override gates can answer for."""
+
+
+def check_plan(plan: Plan, *, override: str = "") -> Plan:
+    """The plan itself if it can be honoured; PlanError with every problem otherwise.
+
+    ``override``: the reason for which what may be overridden is let pass.
+    """
+    found: list[Problem] = [p for p in problems(plan) if not (override.strip() and p.code in OVERRIDABLE)]
     if found:
         raise PlanError(found[0].code, f"plan '{plan.name}': " + " ".join(str(p) for p in found))
     return plan
+
+
+def overridden(plan: Plan) -> list[str]:
+    """What an override lets pass, as texts."""
+    return [str(p) for p in problems(plan) if p.code in OVERRIDABLE]
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -85,6 +98,24 @@ def plan_from_json(document: Mapping[str, Any]) -> Plan:
 def plan_digest(plan: Plan) -> Digest:
     """Digest of everything the plan says: margins, steps and budgets are frozen under it when a rollout starts."""
     return digest_of(plan_to_json(plan))
+
+
+def agreement(plan: Plan) -> dict[str, Any]:
+    """What starting a plan agrees to, for the audit log: its digest, and each margin that somebody gave reasons for.
+
+    The hash is that of the margin and of what counts as a failure: whoever changes them later has agreed to nothing.
+    """
+    accepted = [
+        {
+            "metric": m.name,
+            "margin": str(m.margin),
+            "hash": digest_of({"metric": m.name, "margin": str(m.margin), "failOn": m.fail_on}),
+            "justification": m.justification,
+        }
+        for m in plan.metrics
+        if m.justification is not None
+    ]
+    return {"plan": plan_digest(plan), **({"margins": accepted} if accepted else {})}
 
 
 def plan_schema() -> dict[str, Any]:

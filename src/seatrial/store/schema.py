@@ -153,6 +153,7 @@ decisions: Final = Table(
     Column("step", Integer),
     Column("document", Text, nullable=False),
     Column("evidence_digest", Text),
+    Column("given", Text),
 )
 
 # Everything here is text that is hashed as it stands, so no change of a byte is a change of format only.
@@ -230,4 +231,41 @@ deliveries: Final = Table(
     Column("attempts", Integer, nullable=False),
     Column("next_at", UtcTime, nullable=False),
     Column("last_error", Text, nullable=False),
+)
+
+# Rollouts that are followed after their end. The event log is kept as long as one of them needs it.
+follow_ups: Final = Table(
+    "follow_ups",
+    metadata,
+    Column("rollout", Text, ForeignKey("rollouts.id"), primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("next_at", UtcTime),
+    Column("document", Text, nullable=False),
+)
+
+reconciliations: Final = Table(
+    "reconciliations",
+    metadata,
+    Column("rollout", Text, ForeignKey("rollouts.id"), primary_key=True),
+    Column("at", UtcTime, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("taken_at", UtcTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+incidents: Final = Table(
+    "incidents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("rollout", Text, ForeignKey("rollouts.id"), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("choice", Text),
+    Column("reason", Text, nullable=False),
+    Column("closed_at", UtcTime),
+    Column("closed_by", Text, nullable=False),
 )

@@ -64,7 +64,11 @@ class Need:
 
 
 def need(plan: Plan, metric: Metric, seen: Traffic, slots: Sequence[Slot], *, last: bool, power: float) -> Need:
-    """What a guardrail needs in the last of ``slots``. Evidence of all stages of a kind counts together."""
+    """What a guardrail needs in the last of ``slots``.
+
+    Evidence of all stages of a kind counts together, but for rare events on a canary with an absolute margin: they are
+    held against the units of the present stage (rollout.exact).
+    """
     stage = slots[-1].stage
     bound = margin_of(metric).times(1.0 if last else stage.tolerance)
     kin = [slot for slot in slots if slot.stage.kind == stage.kind]
@@ -73,7 +77,8 @@ def need(plan: Plan, metric: Metric, seen: Traffic, slots: Sequence[Slot], *, la
         wanted = units_to_pass(
             bound, seen.rate, slots[-1].share, alpha=plan.alpha.promotion, power=power, paired=stage.kind == "shadow"
         )
-        days = reached(wanted, [seen.units_per_day * slot.share for slot in kin], kin)
+        own = slots[-1:] if stage.kind == "canary" and bound.scale == "absolute" else kin
+        days = reached(wanted, [seen.units_per_day * slot.share for slot in own], own)
         return Need(metric.name, bound.value, bound.scale, days, days * seen.units_per_day * slots[-1].share, "units")
     wanted = promotion(plan, metric).needed(edge(bound, metric.better), power)
     shadow = stage.kind == "shadow"

@@ -6,7 +6,8 @@ import math
 
 from scipy.special import ndtri
 
-from seatrial.stats.counts import bernoulli_bounds, harm_grid, rate_ratio_log_e, relief_grid
+from seatrial.rollout.exact import share_bounds
+from seatrial.stats.counts import harm_grid, rate_ratio_log_e, relief_grid
 from seatrial.values import Margin
 
 MOST_UNITS = 1e12
@@ -74,11 +75,7 @@ class _Passing:
         return rate_ratio_log_e(unlucky, m, share, theta0=null, thetas=relief_grid(null)) >= -math.log(self.alpha)
 
     def _upper(self, x: float, n: float) -> float:
-        return bernoulli_bounds(x, n, alpha=self.alpha / 2, planned_n=self._planned)[1]
+        return share_bounds(x, n, alpha=self.alpha / 2)[1]
 
     def _lower(self, n: float) -> float:
-        return bernoulli_bounds(math.floor(n * self.rate), n, alpha=self.alpha / 2, planned_n=self._planned)[0]
-
-    @property
-    def _planned(self) -> float:
-        return max(int(4 / self.margin.value), 100)
+        return share_bounds(math.floor(n * self.rate), n, alpha=self.alpha / 2)[0]

@@ -117,7 +117,8 @@ def _stages(plan: Plan, traffic: Mapping[str, Traffic], power: float, weekly: bo
 
 def _judged(stage: Stage, metric: Metric, seen: Traffic) -> bool:
     """Whether the stage waits for the metric, and it is known for how long: pairs only after a first shadow."""
-    return stage.kind == "canary" or metric.rare or (metric.pairs and seen.pair_variance is not None)
+    known = stage.kind == "canary" or metric.rare or (metric.pairs and seen.pair_variance is not None)
+    return known and stage.watches(metric)
 
 
 def _stage(

@@ -51,17 +51,22 @@ def simulable(plan: Plan, *, recorded: bool) -> tuple[Plan, tuple[LeftOut, ...]]
         left.append(LeftOut("segments", "gates judge the total"))
     if any(stage.manual for stage in compile_stages(plan)):
         left.append(LeftOut("pause: {}", "the manual pause is released as soon as nothing else is missing"))
+    if any(step.approval for step in plan.steps):
+        left.append(LeftOut("approval", "given as soon as nothing else is missing"))
     left.append(LeftOut("capture loss, kill switch, freezes", "every request is captured, and nobody steps in"))
-    return replace(plan, metrics=tuple(kept), segments=()), tuple(left)
+    steps = tuple(step for step in plan.steps if step.approval is None)
+    return replace(plan, metrics=tuple(kept), segments=(), steps=steps), tuple(left)
 
 
 def _why_not(metric: Metric, kinds: frozenset[Kind]) -> str:
+    if metric.kind == "agreement":
+        return "answers of two models to one request are not simulated; agreement can only hold a release"
     if metric.role == "guardrail":
         return ""
     if isinstance(metric.limit, Rate):
         return f"its limit of {metric.limit} is not simulated"
     if metric.limit is None:
-        return "a signal decides nothing"
+        return f"a {'dry run' if metric.role == 'dryRun' else 'signal'} decides nothing"
     return "" if metric.kind in kinds else f"its limit is not simulated: no values of kind {metric.kind}"
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from seatrial.ids import CANARY, ModelName, RolloutId, VersionNumber
 from seatrial.rollout.look import take_look
+from seatrial.rollout.pacing import shortest
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.simulate.feed import Feed, Grid, Ints
 from seatrial.rollout.simulate.records import Population, RecordedFeed
@@ -18,7 +19,7 @@ from seatrial.rollout.simulate.screen import Case, next_look
 from seatrial.rollout.simulate.world import AFTER_LEAST_TIME, World
 from seatrial.rollout.stages import compile_stages
 from seatrial.rollout.start import by_hand, start
-from seatrial.rollout.state import RolloutState
+from seatrial.rollout.state import Approved, RolloutState
 from seatrial.rollout.verdicts import Decision, Signals
 
 
@@ -59,7 +60,7 @@ def grid_of(plan: Plan, begin: datetime) -> Grid:
 def release(plan: Plan, feed: Feed, begin: datetime, end: datetime) -> Outcome:
     """Run one release on a feed until it is over or ``end`` is reached.
 
-    A manual pause is released at the look at which it is all that the release waits for.
+    A manual pause is released, and approvals are given, at the look at which they are all that the release waits for.
     """
     ids = (RolloutId("simulated"), ModelName("simulated"), VersionNumber(1), VersionNumber(2))
     opening, state = start(plan, *ids, "simulated", begin, "simulation")
@@ -96,10 +97,15 @@ class _Run:
         if self.state.epoch != epoch:
             self.world.begin_epoch()
 
+    def _signed(self, at: datetime) -> tuple[Approved, ...]:
+        """Every approval that the present stage asks for."""
+        wanted = self._stages[self.state.stage].approval
+        return tuple(Approved(f"simulation-{n}", at) for n in range(wanted.count)) if wanted else ()
+
     def _target(self) -> int:
         """Up to which slot to draw: to the end of the stage's least time, or a stretch beyond it."""
         stage, phase = self._stages[self.state.stage], self.state.phase
-        ends = self.world.grid.slots((phase.started - self.state.started).total_seconds() + stage.min_duration)
+        ends = self.world.grid.slots((phase.started - self.state.started).total_seconds() + shortest(self.plan, stage))
         return ends if ends > self.look else self.look + AFTER_LEAST_TIME
 
     def _take(self, look: int) -> None:
@@ -112,3 +118,4 @@ class _Run:
                 self.plan, self.state, "promote", full=False, reason="", actor="simulation", now=looked.decision.at
             )
             self.decisions.append(decision)
+            self.state = replace(self.state, approvals=self._signed(decision.at))

@@ -21,6 +21,7 @@ from seatrial.rollout.alarms import LIMIT_ALPHA
 from seatrial.rollout.exact import DEFAULT_MARGIN, judge_rare
 from seatrial.rollout.gates import MIN_EXPECTED_EVENTS
 from seatrial.rollout.metric import Metric
+from seatrial.rollout.pacing import shortest
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.simulate.feed import Bools, Floats, Ints
 from seatrial.rollout.simulate.track import Path, Track
@@ -65,6 +66,11 @@ class Case:
         return SHADOW if self.arms == "shadow" else CANARY
 
     @property
+    def guardrails(self) -> tuple[Metric, ...]:
+        """Those that count at this stage."""
+        return tuple(m for m in self.plan.guardrails if self.stage.watches(m))
+
+    @property
     def factor(self) -> float:
         return 1.0 if self.last else self.stage.tolerance
 
@@ -76,9 +82,9 @@ class Case:
 
     @property
     def lasted(self) -> Bools:
-        """The stage has lasted as long as the plan says."""
+        """The stage has lasted as long as the plan says, at its fastest pace."""
         in_stage = self.seconds - _since(self.state, self.state.phase.started)
-        lasted: Bools = in_stage >= self.stage.min_duration - _SLACK
+        lasted: Bools = in_stage >= shortest(self.plan, self.stage) - _SLACK
         return lasted
 
     @property
@@ -99,8 +105,8 @@ class Case:
 
 def next_look(case: Case) -> int | None:
     """The first look of the case that may change anything."""
-    sums = [_Sums.of(case, m) for m in case.plan.guardrails if not m.rare and (case.arms == "live" or m.pairs)]
-    rare = [_Rare.of(case, m) for m in case.plan.guardrails if m.rare]
+    sums = [_Sums.of(case, m) for m in case.guardrails if not m.rare and (case.arms == "live" or m.pairs)]
+    rare = [_Rare.of(case, m) for m in case.guardrails if m.rare]
     tests: list[_Sums | _Rare] = [*sums, *rare]
     surely = _alarmed(case)
     for guardrail in sums:
@@ -145,7 +151,7 @@ def _sampled(case: Case) -> Bools:
     if stage.kind == "shadow":
         found &= case.here(world.copies) >= stage.min_pairs
     if stage.min_outcomes:
-        for metric in case.plan.guardrails:
+        for metric in case.guardrails:
             if not metric.rare and (case.arms == "live" or metric.pairs):
                 track = _track(case, metric)
                 found &= _seen(case, track, track.whole.count) >= stage.min_outcomes
@@ -300,23 +306,22 @@ class _Rare:
 def _may_exclude(case: Case, metric: Metric, bound: float) -> Bools:
     """Looks at which the difference may be shown to be below an absolute bound.
 
-    No sequence excludes what the largest likelihood ratio does not: n KL(x/n, p) >= ln(1/alpha) is needed.
+    No sequence excludes what the largest likelihood ratio does not: x ln(x/A) - x + A >= ln(1/alpha) is needed, where A
+    is the number of events that the champion's share and the bound come to.
     """
-    units, met = ("mirrored", "shadowed") if case.arms == "shadow" else ("live", "")
+    units, met = ("mirrored", "shadowed") if case.arms == "shadow" else ("phase", "met")
     world, name, slots = case.world, metric.name, case.drawn
 
     def side(arm: Arm) -> tuple[Floats, Floats]:
-        n = world.units.series(units, arm, slots)
-        if met:
-            x = world.units.met_series(name, met, arm, slots)
-        else:
-            x = sum(world.units.by_phase(name, arm, slots).values(), np.zeros(slots, dtype=np.int64))
+        x, n = world.units.met_series(name, met, arm, slots), world.units.series(units, arm, slots)
         return case.here(x).astype(np.float64), case.here(n).astype(np.float64)
 
     (x_t, n_t), (x_c, n_c) = side(case.treatment), side(CHAMPION)
     with np.errstate(all="ignore"):
-        line = np.minimum(bound + x_c / n_c, 1.0)
-    return _excludes(x_t, n_t, line, case.plan.alpha.promotion / 2, above=False)
+        expected = n_t * (bound + x_c / n_c)
+        distance = rel_entr(x_t, expected) - x_t + expected
+        found: Bools = (x_t < expected) & (distance >= -math.log(case.plan.alpha.promotion / 2) - _SLACK)
+    return found
 
 
 def _excludes(x: Floats, n: Floats, p: Floats | float, alpha: float, *, above: bool) -> Bools:

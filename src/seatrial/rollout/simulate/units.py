@@ -15,20 +15,29 @@ _ROLES: tuple[tuple[str, Arm], ...] = (
     ("arms", CHAMPION),
     ("arms", CANARY),
     ("arms", SHADOW),
+    ("phase", CHAMPION),
+    ("phase", CANARY),
+    ("phase", SHADOW),
     ("live", CHAMPION),
     ("live", CANARY),
     ("mirrored", CHAMPION),
     ("mirrored", SHADOW),
 )
-"""Sets of units: in an arm at all, in an arm of the epoch's live phases, in an arm of its mirrored phases."""
+"""Sets of units: in an arm at all, in an arm of the present phase, of the epoch's live phases, of its mirrored ones."""
 
 _MET: tuple[tuple[str, Arm], ...] = (
     ("touched", CHAMPION),
     ("touched", CANARY),
+    ("met", CHAMPION),
+    ("met", CANARY),
     ("shadowed", CHAMPION),
     ("shadowed", SHADOW),
 )
-"""The same of units that met a rare event; their first ones of an epoch are kept apart, by phase."""
+"""The same of units that met a rare event: ever, in the present phase, in mirrored ones of the epoch; their first ones
+of an epoch are kept apart, by phase."""
+
+_EPOCH = frozenset({"live", "mirrored", "shadowed"})
+_PHASE = frozenset({"phase", "met"})
 
 
 @dataclass(slots=True)
@@ -75,22 +84,29 @@ class Units:
         self._firsts = {name: _Set.empty(self._n) for name in events}
         self._new: dict[tuple[int, Arm], int] = {}
         self._first_counts: dict[str, dict[tuple[int, Arm], int]] = {name: {} for name in events}
+        self._phase_counts: dict[tuple[int, Arm], int] = {}
+        self._met_counts: dict[str, dict[tuple[int, Arm], int]] = {name: {} for name in events}
         self._fresh: dict[Arm, Ints] = {}
         self._fresh_first: dict[tuple[str, Arm], Ints] = {}
         self._phase = 0
 
     def begin_epoch(self) -> None:
         """Harm is judged afresh."""
-        for role in _ROLES[3:]:
-            self._sets[role] = _Set.empty(self._n)
+        self._empty(_EPOCH)
         for name in self._names:
             self._firsts[name] = _Set.empty(self._n)
             self._first_counts[name] = {}
-            for arm in (CHAMPION, SHADOW):
-                self._met[name, "shadowed", arm] = _Set.empty(self._n)
+
+    def _empty(self, kinds: frozenset[str]) -> None:
+        for role in (role for role in _ROLES if role[0] in kinds):
+            self._sets[role] = _Set.empty(self._n)
+        for key in ((name, *role) for name in self._names for role in _MET if role[0] in kinds):
+            self._met[key] = _Set.empty(self._n)
 
     def extend(self, phase: int, split: Split, window: Window) -> None:
         """What a window brings; nothing is settled yet."""
+        if phase != self._phase:
+            self._empty(_PHASE)
         slots, self._phase = window.slots, phase
         canary = self._points < split.weight
         copied = ~canary & (self._points < split.weight + split.mirrored)
@@ -100,7 +116,7 @@ class Units:
             SHADOW: np.where(copied, window.first, slots),
         }
         for kind, arm in _ROLES:
-            wanted = kind == "arms" or (split.weight > 0 if kind == "live" else split.mirrored > 0)
+            wanted = kind in ("arms", "phase") or (split.weight > 0 if kind == "live" else split.mirrored > 0)
             if wanted:
                 self._sets[kind, arm].offer(here[SHADOW if kind == "mirrored" else arm], slots)
         self._ever.offer(window.first, slots)
@@ -117,7 +133,7 @@ class Units:
         }
         both = met | {CHAMPION: _earliest(events, events.champion & copied[events.unit], self._n, slots)}
         for kind, arm in _MET:
-            if kind == "touched":
+            if kind in ("touched", "met"):
                 self._met[name, kind, arm].offer(met[arm], slots)
             elif split.mirrored > 0:  # of the units that are copied: both models saw the same
                 self._met[name, kind, arm].offer(both[arm], slots)
@@ -135,6 +151,9 @@ class Units:
                 self._new[self._phase, arm] = self.new(arm, kept)
                 for name in self._names:
                     self._first_counts[name][self._phase, arm] = self.first(name, arm, kept)
+                    self._met_counts[name][self._phase, arm] = self._met[name, "met", arm].count(kept)
+            for arm in _ARMS:
+                self._phase_counts[self._phase, arm] = self._sets["phase", arm].count(kept)
         for found in (*self._sets.values(), self._ever, *self._met.values(), *self._firsts.values()):
             found.settle(kept)
         self._fresh, self._fresh_first = {}, {}
@@ -149,11 +168,11 @@ class Units:
         return known + _after(self._fresh_first.get((name, arm)), slots)
 
     def series(self, kind: str, arm: Arm, slots: int) -> Ints:
-        """Size of a set (`arms`, `live`, `mirrored`) after each slot of the window."""
+        """Size of a set (`arms`, `phase`, `live`, `mirrored`) after each slot of the window."""
         return self._sets[kind, arm].counts(slots)
 
     def met_series(self, name: str, kind: str, arm: Arm, slots: int) -> Ints:
-        """The same of units that met an event (`touched`, `shadowed`)."""
+        """The same of units that met an event (`touched`, `met`, `shadowed`)."""
         return self._met[name, kind, arm].counts(slots)
 
     def by_phase(self, name: str | None, arm: Arm, slots: int) -> dict[int, Ints]:
@@ -172,24 +191,33 @@ class Units:
             name: dict(self._first_counts[name]) | {(self._phase, a): self.first(name, a, slots) for a in _SERVED}
             for name in self._names
         }
+        met = {
+            name: dict(self._met_counts[name])
+            | {(self._phase, arm): self._met[name, "met", arm].count(slots) for arm in _SERVED}
+            for name in self._names
+        }
         sizes = {role: found.count(slots) for role, found in self._sets.items()}
+        phases = dict(self._phase_counts) | {(self._phase, arm): sizes["phase", arm] for arm in _ARMS}
         return UnitCounts(
             new=new,
             arms=_of(sizes, "arms"),
+            phases=phases,
             live=_of(sizes, "live"),
             mirrored=_of(sizes, "mirrored"),
             firsts=firsts,
-            touched=self._met_counts("touched", slots),
-            shadowed=self._met_counts("shadowed", slots),
+            met=met,
+            touched=self._met_sizes("touched", slots),
+            shadowed=self._met_sizes("shadowed", slots),
         )
 
-    def _met_counts(self, kind: str, slots: int) -> dict[str, dict[Arm, int]]:
+    def _met_sizes(self, kind: str, slots: int) -> dict[str, dict[Arm, int]]:
         return {
             name: {arm: self._met[name, kind, arm].count(slots) for k, arm in _MET if k == kind} for name in self._names
         }
 
 
 _SERVED: tuple[Arm, Arm] = (CHAMPION, CANARY)
+_ARMS: tuple[Arm, Arm, Arm] = (CHAMPION, CANARY, SHADOW)
 
 
 def _cumulated(since: Ints, slots: int) -> Ints:

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from seatrial.rollout.plan import Plan
-from seatrial.rollout.validate.margins import PRESERVED, check_margins
+from seatrial.rollout.validate.agreements import check_agreements
+from seatrial.rollout.validate.impact import check_floors, check_impact, check_populations
+from seatrial.rollout.validate.inputs import check_inputs
+from seatrial.rollout.validate.margins import PRESERVED, check_justifications, check_margins
 from seatrial.rollout.validate.metrics import check_metrics
+from seatrial.rollout.validate.pacing import check_pacing
+from seatrial.rollout.validate.people import check_approvals, check_names
 from seatrial.rollout.validate.problem import Problem
+from seatrial.rollout.validate.segments import check_segments
 from seatrial.rollout.validate.steps import check_ignored, check_steps
+from seatrial.rollout.validate.surrogates import check_surrogates
 from seatrial.rollout.validate.times import check_times
 
 __all__ = ["PRESERVED", "Problem", "problems"]
@@ -16,9 +23,20 @@ __all__ = ["PRESERVED", "Problem", "problems"]
 CHECKS: tuple[Callable[[Plan], Iterator[Problem]], ...] = (
     check_steps,
     check_ignored,
+    check_names,
+    check_approvals,
+    check_segments,
     check_metrics,
+    check_agreements,
     check_margins,
+    check_justifications,
     check_times,
+    check_pacing,
+    check_impact,
+    check_populations,
+    check_floors,
+    check_inputs,
+    check_surrogates,
 )
 """In reading order."""
 

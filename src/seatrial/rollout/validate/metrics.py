@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from seatrial.rollout.metric import OUTCOME_KINDS, Metric
@@ -24,11 +25,11 @@ def check_metrics(plan: Plan) -> Iterator[Problem]:
 
 
 def _metric(m: Metric, where: str) -> Iterator[Problem]:
-    if m.role == "guardrail" and m.margin is None:
+    if m.role != "signal" and m.margin is None and m.kind != "agreement":
         yield Problem(
             "ST0212",
             where,
-            "a guardrail without a margin cannot pass.",
+            f"a {'dry run' if m.role == 'dryRun' else 'guardrail'} without a margin cannot pass.",
             "Say how much loss is tolerable, e.g. margin: 2%.",
         )
     needs = {"proportion": "outcome", "mean": "outcome", "loss": "outcome", "missing_outcomes": "outcome",
@@ -54,6 +55,8 @@ def _metric(m: Metric, where: str) -> Iterator[Problem]:
         yield Problem(
             "ST0218", where, "failOn: inferior accepts a proven loss.", "Add 'justification': why that is acceptable."
         )
+    if m.cap is not None and not 0 < m.cap < math.inf:
+        yield Problem("ST0222", where, f"'cap' must be a positive number, not {m.cap:g}.", "Say e.g. cap: 500.")
     if m.weight <= 0:
         yield Problem("ST0219", where, "weight must be positive.", "It is the share of the false-rollback budget.")
     if m.kind == "sum_per_time" and not isinstance(m.limit, Rate):
@@ -76,6 +79,7 @@ def _surplus(m: Metric, where: str, reads_outcomes: bool) -> Iterator[Problem]:
         "threshold": m.kind == "latency",
         "horizon": reads_outcomes,
         "per": m.kind in ("error_rate", "latency"),
+        "cap": m.may_cap,
     }
     for field, ok in allowed.items():
         if getattr(m, field) is not None and not ok:

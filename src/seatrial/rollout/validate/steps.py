@@ -14,11 +14,11 @@ def check_steps(plan: Plan) -> Iterator[Problem]:
     opened = False
     for n, step in enumerate(plan.steps, start=1):
         where = f"step {n}"
-        given = [name for name in ("shadow", "set_weight", "pause", "analysis") if getattr(step, name) is not None]
+        given = step.actions
         if len(given) != 1:
-            yield Problem("ST0201", where, "a step is a map with exactly one key.", "Split it into one step a key.")
+            yield Problem("ST0201", where, "a step is a map with exactly one action.", "Split it into one step each.")
             continue
-        if not opened and given[0] in ("pause", "analysis"):
+        if not opened and given[0] in ("pause", "analysis", "approval"):
             yield Problem("ST0202", where, f"'{given[0]}' before any traffic.", "Begin with 'shadow' or 'setWeight'.")
         opened = opened or given[0] in ("shadow", "set_weight")
         if step.shadow is not None and weight > 0:

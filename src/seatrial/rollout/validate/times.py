@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from seatrial.rollout.maturity import earliest
 from seatrial.rollout.metric import Metric
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import Stage, compile_stages
@@ -32,7 +33,7 @@ def check_times(plan: Plan) -> Iterator[Problem]:
 
 def _maturity(plan: Plan, stages: tuple[Stage, ...], metric: Metric, horizon: float) -> Iterator[Problem]:
     """Outcomes must be able to mature before the deadline, and a stage must not end before its first one can."""
-    if metric.role == "signal":
+    if metric.role != "guardrail":
         return
     if horizon >= plan.deadline.seconds:
         yield Problem(
@@ -41,14 +42,20 @@ def _maturity(plan: Plan, stages: tuple[Stage, ...], metric: Metric, horizon: fl
             "Lengthen the deadline, or make it a signal and reconcile later.",
         )  # fmt: skip
     for stage in stages:
-        judged = stage.kind == "canary" or metric.pairs
+        judged = stage.watches(metric) and (stage.kind == "canary" or metric.pairs)
         if judged and 0 < stage.min_duration < horizon:
             yield Problem(
                 "ST0203", f"{stage.name}",
                 f"metric '{metric.name}' has a horizon of {metric.horizon} but the step lasts "
                 f"{_span(stage.min_duration)}.",
-                "Earliest evidence comes after the horizon; lengthen the pause or make the metric a signal.",
+                f"{_earliest(plan, metric)}; lengthen the pause, or make it a signal and reconcile later.",
             )  # fmt: skip
+
+
+def _earliest(plan: Plan, metric: Metric) -> str:
+    """``Earliest decision: day 8 for the first cohort, day 10 for all``."""
+    found = earliest(plan, metric)
+    return f"Earliest decision: {found}" if found else "Earliest evidence comes after the horizon"
 
 
 def _span(seconds: float) -> str:

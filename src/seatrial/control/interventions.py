@@ -1,0 +1,79 @@
+"""What people and other systems may do to a rollout beyond its verbs, each on the record."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from seatrial.control import catalog
+from seatrial.control.controller import Controller
+from seatrial.control.moves import move_of
+from seatrial.control.recorder import record
+from seatrial.control.render import Release
+from seatrial.errors import UsageError
+from seatrial.registry.people import Role
+from seatrial.rollout.start import by_alert, by_approval, by_hand, by_withdrawal
+from seatrial.rollout.state import RolloutState
+from seatrial.rollout.verdicts import Decision
+from seatrial.store.db import Transaction
+from seatrial.store.plans import agreement
+
+Severity = Literal["critical", "warning"]
+
+
+def approve(controller: Controller, rollout: str, *, reason: str, actor: str, role: Role) -> Decision:
+    """One approval of the stage that a rollout is in. Raises what ``rollout.approvals.approve`` raises."""
+    roles = frozenset(other.value for other in Role if role.includes(other))
+    with controller.lock:
+        release = _release(controller, rollout)
+        now = controller.clock.now()
+        decision, after = by_approval(release.plan, release.state, actor, roles, reason=reason, now=now)
+        detail = {"reason": reason, "stage": decision.stage_name, "look": decision.look, "role": role.value}
+        with controller.store.begin() as tx:
+            _record(tx, release, decision, after)
+            agreed = agreement(release.plan)
+            tx.audit.append(actor, "rollout.approve", release.state.rollout, {**detail, **agreed}, now)
+    return decision
+
+
+def withdraw(controller: Controller, rollout: str, unit: str, *, reason: str, actor: str) -> Decision:
+    """One unit leaves: routed first, then recorded. Raises what ``rollout.sites.withdraw`` raises."""
+    with controller.lock:
+        release = _release(controller, rollout)
+        now = controller.clock.now()
+        decision, after = by_withdrawal(release.plan, release.state, unit, reason=reason, actor=actor, now=now)
+        _protect(controller, release, decision, after)
+    return decision
+
+
+def alert(controller: Controller, rollout: str, text: str, *, severity: Severity, actor: str) -> Decision:
+    """A hard signal from outside: the end of the rollout, or (a warning) a pause. Raises Conflict if it is over."""
+    if not text.strip():
+        raise UsageError("ST0348", f"an alert on '{rollout}' without a reason.", remedy="Say what was found.")
+    with controller.lock:
+        release = _release(controller, rollout)
+        plan, state, now = release.plan, release.state, controller.clock.now()
+        if severity == "critical":
+            decision, after = by_alert(plan, state, f"alert: {text}", actor=actor, now=now)
+            _protect(controller, release, decision, after)
+        else:
+            decision, after = by_hand(plan, state, "pause", full=False, reason=f"alert: {text}", actor=actor, now=now)
+            with controller.store.begin() as tx:
+                _record(tx, release, decision, after)
+    return decision
+
+
+def _release(controller: Controller, rollout: str) -> Release:
+    with controller.store.read() as tx:
+        return catalog.load(tx.rollouts.get(rollout))
+
+
+def _record(tx: Transaction, release: Release, decision: Decision, after: RolloutState) -> None:
+    move = move_of(release, decision, after)
+    record(tx, decision, after, revision=move.revision, digest=None, store_decision=True, given=move.given)
+
+
+def _protect(controller: Controller, release: Release, decision: Decision, after: RolloutState) -> None:
+    """In force first; from the journal on, no crash takes it back, and its record is in the audit log."""
+    controller.protect(move_of(release, decision, after))
+    controller.finish()
+    controller.reconcile()

@@ -1,0 +1,1 @@
+"""Other tools' documents, read into seatrial's own."""
