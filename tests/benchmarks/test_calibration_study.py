@@ -159,6 +159,7 @@ def test_rivals_are_the_tests_they_are_called_by() -> None:
     assert kayenta(apart, 0.2).verdict() == Verdict(0.2, NEVER)
 
 
+@pytest.mark.slow
 def test_a_study_does_not_depend_on_the_number_of_processes() -> None:
     one, two = (list(study.run(["s1k"], 52, seed=4, jobs=jobs, tell=lambda line: None)) for jobs in (1, 2))
     assert one == two

@@ -68,6 +68,7 @@ def replay(live: Any, each_hour: Any) -> list[tuple[Any, ...]]:
     return [(d.at, d.action, d.step, d.rule, d.evidence_digest) for d in stored]
 
 
+@pytest.mark.slow
 def test_restarts_change_no_decision_and_no_evidence(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     straight = make("straight")
     wanted = replay(straight, lambda n, to: straight.operations.advance(to))

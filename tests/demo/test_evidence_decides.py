@@ -84,6 +84,7 @@ def test_a_better_model_is_promoted(winter: Pipeline, spring: Pipeline) -> None:
     assert (run.promoted, run.stepped_back) == (20, 0)
 
 
+@pytest.mark.slow
 def test_the_same_model_is_not_sent_back_and_the_hours_fault_is(spring: Pipeline) -> None:
     null = release(spring, spring, AUGUST, 40)
     assert null.stepped_back <= 7, "99.9% bound of Binomial(40, 5%)"

@@ -13,6 +13,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "quickstart"
 
 @pytest.mark.live
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_every_command_works(reader: Read) -> None:
     """All blocks but those that wait for a decision, typed in an empty directory."""
     told = [

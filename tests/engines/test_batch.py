@@ -58,7 +58,12 @@ PLAN = Plan(
         Metric(name="per view", kind="ratio", numerator="amount", denominator="late", horizon=D("1h")),
         Metric(name="answers", kind="missing_outcomes", outcome="late", horizon=D("40m")),
         Metric(
-            name="allowed", kind="proportion", outcome="late", horizon=D("40m"), missing="fail", direction="decrease",
+            name="allowed",
+            kind="proportion",
+            outcome="late",
+            horizon=D("40m"),
+            missing="fail",
+            direction="decrease",
             among=Among(name="allowed", below=0.6),
         ),
     ),

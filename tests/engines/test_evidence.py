@@ -51,7 +51,12 @@ PLAN = Plan(
         Metric(name="spend", kind="sum_per_time", outcome="amount"),
         Metric(name="answers", kind="missing_outcomes", outcome="late", horizon=D("40m")),
         Metric(
-            name="allowed", kind="proportion", outcome="late", horizon=D("40m"), missing="fail", direction="decrease",
+            name="allowed",
+            kind="proportion",
+            outcome="late",
+            horizon=D("40m"),
+            missing="fail",
+            direction="decrease",
             among=Among(name="allowed", below=0.6),
         ),
     ),

@@ -302,6 +302,7 @@ def _difference(release: Aftermath, run: Any) -> float:
     return float(metric["difference"]["estimate"])
 
 
+@pytest.mark.slow
 def test_what_was_known_and_what_was_chosen_is_on_the_record(tmp_path: Path, run: Any) -> None:
     release = released(tmp_path, harm=0.1, count=6_000)
     take(release, T0 + 12 * DAY)
@@ -328,6 +329,7 @@ def test_what_was_known_and_what_was_chosen_is_on_the_record(tmp_path: Path, run
     assert "incident i-0001 (fix forward)" in tree
 
 
+@pytest.mark.slow
 def test_the_report_and_the_api_tell_what_happened_after_the_release(harmed: Aftermath, run: Any) -> None:
     out = harmed.root / "report.html"
     assert run(harmed.root, "report", "--out", str(out)).code == 0

@@ -104,6 +104,7 @@ def running(project: Project) -> Iterator[Project]:
 
 @pytest.mark.live
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="reads /proc")
+@pytest.mark.slow
 def test_a_run_leaves_no_secret_behind(running: Project) -> None:
     root, owner = running.root, running.token()
     _fetch(running, "/v1/models/fraud/adopt", {"url": f"http://127.0.0.1:{free_port()}"}, owner)
