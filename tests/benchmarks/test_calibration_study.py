@@ -63,7 +63,7 @@ def a_series(cell: Ramp = SMALL, seed: int = 3) -> Series:
     return Series(*sums, cell.schedule.seen(cell.units))
 
 
-@pytest.mark.parametrize("cell", [RAMP, SMALL], ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", [pytest.param(RAMP, marks=pytest.mark.slow), SMALL], ids=lambda cell: cell.name)
 def test_a_canary_that_is_the_champion_stays_and_one_with_a_loss_goes(cell: Ramp) -> None:
     rows = judged(cell)
     assert rows[NONE, OURS]["rolled_back"] <= limit()

@@ -8,28 +8,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 
+from apisystem import Idle
 from seatrial.api.app import create_app
 from seatrial.cli import main
-from seatrial.control.operations import Operations, Switched
+from seatrial.control.operations import Operations
 from seatrial.control.project import Project
-from seatrial.control.recorder import record
-from seatrial.control.states import state_from_json, state_to_json
-from seatrial.ids import Digest, ModelName, RolloutId, VersionNumber
+from seatrial.ids import Digest
 from seatrial.registry.lineage import ArtifactLineage, CodeRef, DataRef, ModelRef
 from seatrial.registry.version import Serving
-from seatrial.rollout.plan import Plan
-from seatrial.rollout.start import by_hand, start
-from seatrial.rollout.verdicts import Decision
-from seatrial.store.canonical import canonical
 from seatrial.store.db import Store
-from seatrial.store.plans import plan_from_json, plan_to_json
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DIGEST = Digest("sha256:" + "a" * 64)
@@ -52,37 +46,6 @@ class Said:
 
 
 Run = Callable[..., Said]
-
-
-class Idle(Operations):
-    """Operations without a running system: what is recorded is real, what moves traffic is only said to."""
-
-    def start_rollout(self, model: str, version: int, plan: Plan, *, actor: str, salt: str | None = None) -> RolloutId:
-        with self.store.begin() as tx:
-            champion = tx.models.pointers(model)["champion"]
-            rollout = tx.rollouts.next_id()
-            decision, state = start(
-                plan, rollout, ModelName(model), champion, VersionNumber(version), salt or "s", NOW, actor
-            )
-            text = canonical(plan_to_json(plan))
-            stored = tx.rollouts.create(rollout, model, version, champion, text, state_to_json(state), NOW)
-            record(tx, decision, state, revision=stored.revision, digest=None, store_decision=True)
-        return rollout
-
-    def by_hand(self, rollout: str, verb: Any, *, full: bool = False, reason: str = "", actor: str) -> Decision:
-        with self.store.begin() as tx:
-            stored = tx.rollouts.get(rollout)
-            plan, state = plan_from_json(json.loads(stored.plan)), state_from_json(stored.state)
-            later = NOW + timedelta(hours=stored.revision)
-            decision, after = by_hand(plan, state, verb, full=full, reason=reason, actor=actor, now=later)
-            record(tx, decision, after, revision=stored.revision, digest=None, store_decision=True)
-        return decision
-
-    def kill(self, model: str, *, mode: Any = "previous", reason: str, actor: str) -> Switched:
-        return Switched(model, mode, 1.25, 7, {"v1": 1.0}, f"{model} killed in 1.2 ms: {reason}")
-
-    def rollback(self, model: str, *, reason: str = "", actor: str) -> Switched:
-        return Switched(model, "v1", 2.5, 8, {"v1": 1.0}, f"{model} rolled back in 2.5 ms: {reason}")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import sqlite3
 from contextlib import closing
@@ -241,7 +242,7 @@ def test_promote_full_needs_a_reason_and_undo_goes_back(run: Any, shop: Path, ap
     assert (said.code, said.out) == (0, "✔ rollout 'r-0001' fully promoted; canary 100%\n")
     assert run("rollout", "status", "fraud").code == 0
     assert run("model", "show", "fraud", "--json").json["pointers"]["champion"] == 2
-    assert run("rollout", "undo", "fraud").out == "✔ fraud rolled back in 2.5 ms: undo r-0001\n"
+    assert run("rollout", "undo", "fraud").out == f"✔ fraud rolled back by {getpass.getuser()} in 1.2 ms: undo r-0001\n"
 
 
 def test_undo_of_a_promotion_that_was_overtaken_is_a_conflict(run: Any, shop: Path, api: Any) -> None:
@@ -291,7 +292,7 @@ def test_another_projects_server_gets_neither_token_nor_command(run: Any, shop: 
 
 def test_kill_by_the_control_plane_prints_what_was_measured(run: Any, api: Any) -> None:
     assert run("kill", "fraud").code == 2, "a kill needs a reason"
-    assert run("kill", "fraud", "--reason", "fire").out == "✔ fraud killed in 1.2 ms: fire\n"
+    assert run("kill", "fraud", "--reason", "fire").out == f"✔ fraud killed by {getpass.getuser()} in 1.2 ms: fire\n"
     assert run("rollback", "fraud", "--json").json["split"] == {"v1": 1.0}
 
 

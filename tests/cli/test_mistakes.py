@@ -192,6 +192,7 @@ def wrong(said: Any) -> str:
     return "" if last.startswith("  ") or "did you mean" in said.err else "no remedy"
 
 
+@pytest.mark.slow
 def test_a_mistake_is_answered_with_a_remedy(place: Path, run: Any) -> None:
     """One project for all: a mistake changes nothing."""
     lacking = {" ".join(words): (what, said) for words in HERE if (what := wrong(said := run(*words)))}
@@ -231,6 +232,7 @@ def test_a_wrong_setting_is_named(text: str, told_of: str, place: Path, run: Any
     assert told_of in said.err
 
 
+@pytest.mark.slow
 def test_without_a_project_every_command_says_how_to_make_one(
     tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,7 +85,7 @@ def write_log(log: Path, sales: float) -> None:
         csv.writer(file).writerows([[*header, "bucket"], *places])
 
 
-@pytest.mark.parametrize("sales", [1.0, 0.9])
+@pytest.mark.parametrize("sales", [pytest.param(1.0, marks=pytest.mark.slow), 0.9])
 def test_a_log_is_judged_as_a_rollout_was(tmp_path: Path, plan: Plan, sales: float) -> None:
     log = tmp_path / "visits.csv"
     write_log(log, sales)

@@ -52,6 +52,7 @@ def told(live: Any) -> list[tuple[str, str]]:
         return [(stored.alert.kind, stored.alert.object) for stored in tx.alerts.after(0)]
 
 
+@pytest.mark.slow
 def test_a_quiet_release_is_told_at_its_start_and_its_end(make: Any, receiver: Receiver) -> None:
     live = make(more=settings(receiver.start()))
     courier = Courier(live.project, live.controller.store, poll_s=0.2)

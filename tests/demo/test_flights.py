@@ -231,6 +231,7 @@ class TestOffline:
         known = events[after & events.label.notna()]
         assert _log_loss(known, "challenger") > 1.2 * _log_loss(known, "champion")
 
+    @pytest.mark.slow
     def test_retraining_beats_the_winter_champion_in_july(self, trained: train.Trained) -> None:
         winter = train.train(date(2013, 1, 1), date(2013, 3, 1)).pipeline
         events = offline.events(winter, trained.pipeline, date(2013, 7, 1), date(2013, 8, 1)).dropna(subset="label")

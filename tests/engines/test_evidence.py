@@ -296,6 +296,7 @@ def test_a_part_that_is_superseded_is_counted_once(tmp_path):
     assert built.snapshot(live={1}, mirrored=()).exposures == {(1, "champion"): 2}
 
 
+@pytest.mark.slow
 def test_what_is_over_is_forgotten_without_changing_the_evidence(tmp_path, monkeypatch):
     rows, outcomes = make_log(23)
     rows.sort(key=lambda row: row["time"])
@@ -384,7 +385,7 @@ def compact(root: Path, until: int, apart: list[int], rng: random.Random) -> int
     return merges
 
 
-@pytest.mark.parametrize(("seed", "on_both_sides"), [(5, False), (7, True)])
+@pytest.mark.parametrize(("seed", "on_both_sides"), [pytest.param(5, False, marks=pytest.mark.slow), (7, True)])
 def test_compaction_between_looks_changes_nothing(tmp_path, monkeypatch, seed, on_both_sides):
     """Whether it keeps to one side of the last look, as a controller does, or not; before and after a restart."""
     rng = random.Random(seed)

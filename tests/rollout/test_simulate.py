@@ -159,6 +159,7 @@ def test_the_same_seed_is_the_same_release() -> None:
     assert run(CTR, SITE, equal, 1).decisions != run(CTR, SITE, equal, 2).decisions
 
 
+@pytest.mark.slow
 def test_promises_hold_and_planted_harm_is_found() -> None:
     study = Study(CTR, SITE, scenarios(CTR, {}), BEGIN)
     found = {

@@ -82,6 +82,7 @@ def _send(operation: Any, mode: GenerationMode, headers: dict[str, str], example
     explore()
 
 
+@pytest.mark.slow
 def test_every_answer_is_one_that_the_document_names(api: Any) -> None:
     api.person("ann", "viewer")
     api.operations.start_rollout("fraud", 2, parse_plan(json.dumps(PLAN)), actor="ann")
