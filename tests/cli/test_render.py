@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from seatrial.cli import plan_tables, render
-from seatrial.control.explanation import explanation_document
+from seatrial.cli import render
+from seatrial.cli.plan import tables as plan_tables
+from seatrial.control.documents.explanation import explanation_document
+from seatrial.control.documents.views import plan_document, rollout_document
 from seatrial.control.states import decision_to_json, state_to_json
-from seatrial.control.views import plan_document, rollout_document
 from seatrial.ids import ModelName, RolloutId, VersionNumber
 from seatrial.rollout.decide import decide, evolve
 from seatrial.rollout.plan import Plan

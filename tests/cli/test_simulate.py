@@ -113,7 +113,7 @@ def test_a_log_that_would_not_fit_round_and_round(
     run: Any, plan: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_log(root, requests=2000)
-    monkeypatch.setattr("seatrial.cli.simulate_input._MOST_ROWS", 3000)
+    monkeypatch.setattr("seatrial.cli.plan.simulate_input._MOST_ROWS", 3000)
     said = run("plan", "simulate", plan, "--from-log", "shop")
     assert (said.code, "ST0267" in said.err, "which is 2 rounds" in said.err) == (2, True, True)
 

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from receivers import Receiver
-from seatrial.control import alerts, notices
-from seatrial.control.alerts import KINDS
-from seatrial.control.delivery import Courier, Pace, post
-from seatrial.control.messages import message, signature
+from seatrial.control.alerting import alerts, notices
+from seatrial.control.alerting.alerts import KINDS
+from seatrial.control.alerting.delivery import Courier, Pace, post
+from seatrial.control.alerting.messages import message, signature
+from seatrial.control.alerting.targets import AlertTarget
 from seatrial.control.project import Project
-from seatrial.control.targets import AlertTarget
 from seatrial.errors import NotFound, UsageError
 from seatrial.gateway.kill import KillLatch
 from seatrial.store.alert import Alert

@@ -11,7 +11,7 @@ from runpy import run_path
 
 import pytest
 
-from seatrial.control.analysis import Question, analyze
+from seatrial.control.analyses.canary import Question, analyze
 from seatrial.engines.evidence import EvidenceBuilder
 from seatrial.engines.inputs import open_log
 from seatrial.events.parts import model_directory, write_part

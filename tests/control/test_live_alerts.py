@@ -14,8 +14,8 @@ import pytest
 
 from receivers import Receiver
 from seatrial.client import Client
-from seatrial.control.delivery import Courier
-from seatrial.control.lookout import PARTS, Lookout, Watched
+from seatrial.control.alerting.delivery import Courier
+from seatrial.control.alerting.lookout import PARTS, Lookout, Watched
 from seatrial.store.plans import parse_plan
 
 pytestmark = pytest.mark.live

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.control import catalog
+from seatrial.control.documents import catalog
 from seatrial.control.replay import replay
 from seatrial.gateway.assignment import arm_of, assign
 from seatrial.store.artifacts import ArtifactStore

@@ -16,8 +16,8 @@ from sqlalchemy import text
 
 from pgfixtures import postgresql as postgresql
 from seatrial.client import Client
+from seatrial.control.documents.report import write_report
 from seatrial.control.operations import Operations
-from seatrial.control.report import write_report
 from seatrial.store.db import Store
 from seatrial.store.plans import parse_plan
 from seatrial.store.schema import metadata

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seatrial.control import catalog
+from seatrial.control.documents import catalog
 from seatrial.control.moves import move_of
 from seatrial.control.recorder import put_evidence, record, worth_storing
 from seatrial.control.render import active_release

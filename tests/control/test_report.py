@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from seatrial.charts import style
+from seatrial.control.documents.report import write_report
+from seatrial.control.documents.story import span_text
 from seatrial.control.recorder import put_evidence, record, worth_storing
-from seatrial.control.report import write_report
 from seatrial.control.states import state_to_json
-from seatrial.control.story import span_text
 from seatrial.errors import IntegrityError
 from seatrial.evidence.facts import UnitCounts
 from seatrial.evidence.snapshot import Captured, Evidence, ShadowEvidence

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from seatrial.control.analyses.shadow import Options, rollout_report
 from seatrial.control.project import Project
-from seatrial.control.shadow import Options, rollout_report
 from seatrial.demo import offline, train
 from seatrial.events.schema import to_micros
 from seatrial.gateway.assignment import bucket

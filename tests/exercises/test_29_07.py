@@ -18,7 +18,7 @@ import pytest
 from capturelines import written
 from featurecaches import FeatureCache, LookingServer
 from seatrial.cli import main
-from seatrial.control.inputs import comparison
+from seatrial.control.analyses.inputs import comparison
 from seatrial.engines.evidence import EvidenceBuilder
 from seatrial.events.capture import CaptureContext, convert
 from seatrial.events.parts import model_directory, write_part

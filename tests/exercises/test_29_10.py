@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from seatrial.control import views
 from seatrial.control.anchors import anchor_document, chains, erosion_document, set_anchor
+from seatrial.control.documents import views
 from seatrial.control.recorder import record
 from seatrial.control.states import state_to_json
 from seatrial.errors import Conflict, PlanError, UsageError

@@ -18,8 +18,8 @@ from livesystem import T0 as T0_LIVE
 from livesystem import fraction
 from seatrial.api.app import create_app
 from seatrial.cli import main
-from seatrial.control.catalog import load
 from seatrial.control.clock import StoredClock
+from seatrial.control.documents.catalog import load
 from seatrial.control.journal import Homecoming
 from seatrial.control.offline import in_its_place
 from seatrial.control.operations import Operations

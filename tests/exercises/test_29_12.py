@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seatrial.control import catalog
+from seatrial.control.documents import catalog
 from seatrial.control.replay import replay
 from seatrial.errors import Conflict, UsageError
 from seatrial.evidence.facts import UnitCounts

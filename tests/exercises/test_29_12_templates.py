@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from seatrial.cli import main
-from seatrial.cli.library import NAMES, template
+from seatrial.cli.plan.library import NAMES, template
 from seatrial.evidence.snapshot import Evidence, MetricEvidence
 from seatrial.evidence.tally import MICRO, TOTAL, UNIT_BUCKETS, Cell, Tally
 from seatrial.ids import CANARY, ModelName, RolloutId, VersionNumber

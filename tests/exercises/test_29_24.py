@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from seatrial.cli.render import tree
-from seatrial.control import catalog
+from seatrial.control.documents import catalog
 from seatrial.control.replay import replay
 from seatrial.errors import Conflict, UsageError
 from seatrial.gateway.assignment import arm_of, assign

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from seatrial.evidence.follow_up import CohortCount, FollowUp, Reach
 from seatrial.evidence.tally import MICRO, TOTAL, UNIT_BUCKETS, Cell, Tally
 from seatrial.ids import CANARY, CHAMPION, ModelName, RolloutId, VersionNumber
-from seatrial.rollout.follow_up import followed, schedule
-from seatrial.rollout.incident import options
 from seatrial.rollout.maturity import maturity
 from seatrial.rollout.metric import Metric, Surrogate
 from seatrial.rollout.plan import Pause, Plan, Step
-from seatrial.rollout.reconciliation import reconcile
+from seatrial.rollout.reconciliation.incident import options
+from seatrial.rollout.reconciliation.judge import reconcile
+from seatrial.rollout.reconciliation.schedule import followed, schedule
 from seatrial.rollout.state import Phase, RolloutState
 from seatrial.rollout.validate import problems
 from seatrial.values import Duration, Margin, Share

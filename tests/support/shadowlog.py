@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seatrial.control.catalog import load
+from seatrial.control.documents.catalog import load
 from seatrial.control.operations import Operations
 from seatrial.control.project import Project
 from seatrial.control.recorder import record

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from seatrial.api.bodies import AlertRetry, AlertTest
 from seatrial.api.deps import Operator, Wired
-from seatrial.control import notices
+from seatrial.control.alerting import notices
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 

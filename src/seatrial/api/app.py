@@ -14,7 +14,7 @@ from seatrial.api.deps import Services
 from seatrial.api.limits import Limits
 from seatrial.api.security import Guard
 from seatrial.api.sessions import Sessions
-from seatrial.control.catalog import instance
+from seatrial.control.documents.catalog import instance
 from seatrial.control.project import Project
 from seatrial.ids import Digest
 from seatrial.registry.people import Person

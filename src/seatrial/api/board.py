@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
-from seatrial.control import views
-from seatrial.control.catalog import load
+from seatrial.control.documents import views
+from seatrial.control.documents.catalog import load
+from seatrial.control.documents.views import Document
 from seatrial.control.project import Project
-from seatrial.control.views import Document
 from seatrial.gateway.kill import KillLatch, read_latches
 from seatrial.ids import ModelName
 from seatrial.registry.version import Model

@@ -17,7 +17,7 @@ from seatrial.registry.contract import Contract
 from seatrial.registry.lineage import ArtifactLineage
 from seatrial.registry.people import Role
 from seatrial.registry.version import Serving
-from seatrial.rollout.incident import Choice
+from seatrial.rollout.reconciliation.incident import Choice
 from seatrial.values import Duration, to_camel
 
 _CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}

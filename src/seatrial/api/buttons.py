@@ -20,9 +20,9 @@ from seatrial.api.deps import services
 from seatrial.api.errors import Forbidden, Unauthenticated, status_of
 from seatrial.api.forms import form_fields
 from seatrial.api.html import PageRoute, Visitor, page, visitor_of
-from seatrial.control import catalog
+from seatrial.control.documents import catalog
+from seatrial.control.documents.views import Document
 from seatrial.control.operations import Operations
-from seatrial.control.views import Document
 from seatrial.errors import Conflict, NotFound, SeatrialError, UsageError
 from seatrial.registry.people import Role
 

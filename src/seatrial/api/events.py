@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from seatrial.api.bodies import Compaction, Erasure
 from seatrial.api.deps import Admin, Operator, Wired
-from seatrial.control.stock import compacted_document, erased_document, stock
+from seatrial.control.documents.stock import compacted_document, erased_document, stock
 
 router = APIRouter(prefix="/v1", tags=["events"])
 

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
-from seatrial.control.pictures import Draw
+from seatrial.control.documents.pictures import Draw
 
 Key = tuple[str, int, str]
 """Rollout, how many decisions it has, picture: decisions are only ever added, so this names the content."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from seatrial.control.catalog import Weights
+from seatrial.control.documents.catalog import Weights
 from seatrial.control.emergency import observed_weights
 from seatrial.control.project import Project
 from seatrial.errors import SeatrialError

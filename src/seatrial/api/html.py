@@ -22,7 +22,7 @@ from seatrial.api.deps import services
 from seatrial.api.errors import status_of
 from seatrial.api.security import Principal, principal_of
 from seatrial.api.whisker import WIDTH, whisker
-from seatrial.control import wording
+from seatrial.control.documents import wording
 from seatrial.errors import SeatrialError
 from seatrial.store.canonical import iso_z
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from seatrial.api.bodies import Closing
 from seatrial.api.deps import Approver, Wired
-from seatrial.control import incidents
+from seatrial.control.documents import incidents
 
 router = APIRouter(prefix="/v1/incidents", tags=["incidents"])
 

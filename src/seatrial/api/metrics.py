@@ -14,8 +14,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from seatrial.control import catalog
-from seatrial.control.catalog import Weights
+from seatrial.control.documents import catalog
+from seatrial.control.documents.catalog import Weights
 from seatrial.store.db import Store, Transaction
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

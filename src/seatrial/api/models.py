@@ -10,7 +10,7 @@ from seatrial.api.bodies import Adoption, Anchor, Registration, Switch, read_lin
 from seatrial.api.credentials import Principal
 from seatrial.api.deps import Admin, Approver, Operator, Wired
 from seatrial.api.errors import Forbidden
-from seatrial.control import catalog, views
+from seatrial.control.documents import catalog, views
 from seatrial.registry.contract import Contract
 from seatrial.registry.people import Role
 

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from seatrial import __version__
 from seatrial.api.deps import Wired
 from seatrial.api.metrics import CONTENT_TYPE, scrape
-from seatrial.control import catalog, views
+from seatrial.control.documents import catalog, views
 from seatrial.control.emergency import observed_weights
 from seatrial.errors import SeatrialError
 from seatrial.gateway.kill import read_latches

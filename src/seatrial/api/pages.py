@@ -22,7 +22,7 @@ from seatrial.api.health import Watchman
 from seatrial.api.html import PageRoute, page, visitor_of
 from seatrial.api.release import ReleasePage, ReleasePages
 from seatrial.api.stream import Marks, Pulse
-from seatrial.control import catalog, views
+from seatrial.control.documents import catalog, views
 from seatrial.control.follow_up import follow_up_document
 from seatrial.errors import NotFound, SeatrialError
 

@@ -9,16 +9,16 @@ from datetime import datetime
 from threading import Lock
 from typing import Final
 
-from seatrial.control import catalog, views
-from seatrial.control.chronicle import LogEntry, chronicle
-from seatrial.control.findings import ArmRow, arms_of, evidence_of
-from seatrial.control.outlook import outlook
-from seatrial.control.pictures import Picture, pictures
+from seatrial.control.analyses.outlook import outlook
+from seatrial.control.documents import catalog, views
+from seatrial.control.documents.chronicle import LogEntry, chronicle
+from seatrial.control.documents.findings import ArmRow, arms_of, evidence_of
+from seatrial.control.documents.pictures import Picture, pictures
+from seatrial.control.documents.story import story
+from seatrial.control.documents.views import Document
 from seatrial.control.project import Project
 from seatrial.control.render import Release
 from seatrial.control.states import decision_from_json
-from seatrial.control.story import story
-from seatrial.control.views import Document
 from seatrial.errors import IntegrityError
 from seatrial.evidence.snapshot import Evidence
 from seatrial.ids import CANARY, Digest

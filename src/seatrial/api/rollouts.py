@@ -10,7 +10,7 @@ from seatrial.api.bodies import Approval, ByHand, HardAlert, Reconciling, Start,
 from seatrial.api.deps import Approver, Operator, Wired
 from seatrial.api.errors import Forbidden
 from seatrial.api.security import Principal
-from seatrial.control import catalog, views
+from seatrial.control.documents import catalog, views
 from seatrial.control.emergency import observed_weights
 from seatrial.registry.people import Role
 from seatrial.rollout.start import Verb

@@ -19,11 +19,11 @@ from seatrial import processes
 from seatrial.api.app import create_app
 from seatrial.api.protocol import PromptHttp
 from seatrial.api.stream import Pulse
+from seatrial.control.alerting.delivery import Courier
+from seatrial.control.alerting.lookout import Lookout
 from seatrial.control.controller import LEASE_TTL, Controller
-from seatrial.control.delivery import Courier
 from seatrial.control.disk import disk_told
 from seatrial.control.gateway import gateway_of
-from seatrial.control.lookout import Lookout
 from seatrial.control.operations import Operations
 from seatrial.control.project import Address, Project
 from seatrial.control.resume import resume

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from seatrial.control.views import Document
+from seatrial.control.documents.views import Document
 
 WIDTH: Final = 200.0
 EDGE: Final = 8.0

@@ -22,7 +22,7 @@ def list_alerts(
 ) -> None:
     """The latest alerts, newest first, and what became of each at each target."""
     from seatrial.cli import tables
-    from seatrial.control import notices
+    from seatrial.control.alerting import notices
 
     with opened(project_of(context)) as store, store.read() as tx:
         document = notices.listed(tx, limit=limit, undelivered=undelivered)
@@ -40,7 +40,7 @@ def send_test(
 ) -> None:
     """Send a test alert now and say what came back. By the control plane, if it runs: it has the keys."""
     from seatrial.cli.client import Client, NotRunning
-    from seatrial.control import notices
+    from seatrial.control.alerting import notices
 
     project = project_of(context)
     try:
@@ -63,7 +63,7 @@ def retry(
 ) -> None:
     """Deliver at once what failed or waits for its next attempt."""
     from seatrial.cli.client import Client, NotRunning
-    from seatrial.control import notices
+    from seatrial.control.alerting import notices
 
     project = project_of(context)
     try:

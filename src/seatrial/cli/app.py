@@ -14,12 +14,7 @@ from seatrial import __version__
 from seatrial.cli import (
     access,
     alerts,
-    analyze,
-    analyze_inputs,
-    analyze_rankers,
-    analyze_shadow,
     audit,
-    calc,
     demo,
     events,
     help,
@@ -27,14 +22,19 @@ from seatrial.cli import (
     interventions,
     model,
     outcomes,
-    plan,
     project,
     report,
     rollout,
-    shadow,
     switch,
 )
+from seatrial.cli.analyze import canary as analyze
+from seatrial.cli.analyze import inputs as analyze_inputs
+from seatrial.cli.analyze import rankers as analyze_rankers
+from seatrial.cli.analyze import shadow as analyze_shadow
+from seatrial.cli.calc import app as calc
 from seatrial.cli.output import fail
+from seatrial.cli.plan import app as plan
+from seatrial.cli.shadow import app as shadow
 from seatrial.errors import SeatrialError
 
 app = typer.Typer(

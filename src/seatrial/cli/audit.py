@@ -20,7 +20,7 @@ def log(
 ) -> None:
     """The latest entries, newest first."""
     from seatrial.cli import tables
-    from seatrial.control import catalog
+    from seatrial.control.documents import catalog
 
     with opened(project_of(context)) as store, store.read() as tx:
         document = catalog.audit(tx, limit)
@@ -42,7 +42,7 @@ def verify(
 
     Whoever can rewrite the whole log can make it fit again, up to an entry that was noted down elsewhere: --anchor.
     """
-    from seatrial.control import views
+    from seatrial.control.documents import views
     from seatrial.store.audit import Anchor
 
     noted = Anchor.parse(anchor) if anchor else None

@@ -72,7 +72,7 @@ class Client:
 
     def require_running(self) -> None:
         """Raises NotRunning."""
-        from seatrial.control.catalog import instance
+        from seatrial.control.documents.catalog import instance
 
         found = self._call("GET", HEALTH)
         if found.get("instance") != instance(self._project):

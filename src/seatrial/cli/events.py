@@ -26,7 +26,7 @@ app = typer.Typer(help="What was captured: predictions and their outcomes.", no_
 @app.command("list")
 def list_events(context: typer.Context, as_json: output.Json = False) -> None:
     """How much is kept of each model, since when, and for how long."""
-    from seatrial.control.stock import stock
+    from seatrial.control.documents.stock import stock
 
     project = project_of(context)
     with opened(project) as store, store.read() as tx:
@@ -44,7 +44,7 @@ def compact(
     as_json: output.Json = False,
 ) -> None:
     """Merge small parts into large ones now; the control plane does it by itself, at a calm pace."""
-    from seatrial.control.stock import compacted_document
+    from seatrial.control.documents.stock import compacted_document
 
     project = project_of(context)
     done = _by(
@@ -65,7 +65,7 @@ def erase(
     as_json: output.Json = False,
 ) -> None:
     """Take everything of a unit out of a model's predictions and outcomes, and out of the logs. Cannot be undone."""
-    from seatrial.control.stock import erased_document
+    from seatrial.control.documents.stock import erased_document
 
     project = project_of(context)
     if not yes:

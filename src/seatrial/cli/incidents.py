@@ -22,7 +22,7 @@ def list_incidents(
 ) -> None:
     """All incidents, oldest first."""
     from seatrial.cli import reconciled
-    from seatrial.control import incidents
+    from seatrial.control.documents import incidents
 
     with opened(project_of(context)) as store, store.read() as tx:
         document = incidents.listed(tx, open_only=open_only)
@@ -36,7 +36,7 @@ def list_incidents(
 def show(context: typer.Context, incident: Incident, as_json: output.Json = False) -> None:
     """The effect with its interval, what confounds it, and the ways on with their estimated costs."""
     from seatrial.cli import reconciled
-    from seatrial.control import incidents
+    from seatrial.control.documents import incidents
 
     with opened(project_of(context)) as store, store.read() as tx:
         document = incidents.incident_document(tx.incidents.get(incident))

@@ -69,7 +69,7 @@ def alert(
 def _post(context: typer.Context, rollout: str, verb: str, body: dict[str, str]) -> tuple[str, dict[str, Any]]:
     """The rollout's id and what the control plane answers."""
     from seatrial.cli.client import Client
-    from seatrial.control import catalog
+    from seatrial.control.documents import catalog
 
     project = project_of(context)
     with opened(project) as store, store.read() as tx:

@@ -195,7 +195,7 @@ def register(
 def list_models(context: typer.Context, as_json: output.Json = False) -> None:
     """All models."""
     from seatrial.cli import tables
-    from seatrial.control import catalog
+    from seatrial.control.documents import catalog
 
     project = project_of(context)
     with opened(project) as store, store.read() as tx:
@@ -214,7 +214,7 @@ def show(
     as_json: output.Json = False,
 ) -> None:
     """A model with its versions, or one version with its lineage."""
-    from seatrial.control import catalog, views
+    from seatrial.control.documents import catalog, views
 
     project = project_of(context)
     with opened(project) as store, store.read() as tx:
@@ -240,7 +240,7 @@ def _send(
 ) -> dict[str, Any]:
     """By the control plane if it runs, which brings up hosts and routes; else straight into the store."""
     from seatrial.cli.client import Client, NotRunning
-    from seatrial.control import catalog, views
+    from seatrial.control.documents import catalog, views
     from seatrial.control.operations import Operations
     from seatrial.registry.version import Model
 

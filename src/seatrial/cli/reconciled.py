@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from seatrial.cli.tables import table
-from seatrial.control.wording import VERDICT, clock, count
+from seatrial.control.documents.wording import VERDICT, clock, count
 
 Document = dict[str, Any]
 

@@ -11,7 +11,17 @@ from itertools import groupby
 from typing import Any
 
 from seatrial.cli.reconciled import follow_up
-from seatrial.control.wording import STAGE, STATUS, clock, count, other_needs, percent, ripeness, span, verdict_line
+from seatrial.control.documents.wording import (
+    STAGE,
+    STATUS,
+    clock,
+    count,
+    other_needs,
+    percent,
+    ripeness,
+    span,
+    verdict_line,
+)
 
 Document = Mapping[str, Any]
 

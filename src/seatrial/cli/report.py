@@ -22,7 +22,7 @@ def report(
     title: Annotated[str, typer.Option(help="What the report is called.", show_default="the project's name")] = "",
 ) -> None:
     """Write every rollout, its decisions, evidence and pictures into one HTML file."""
-    from seatrial.control.report import write_report
+    from seatrial.control.documents.report import write_report
     from seatrial.store.artifacts import ArtifactStore
 
     project = project_of(context)

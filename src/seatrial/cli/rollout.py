@@ -62,7 +62,7 @@ def list_rollouts(
 ) -> None:
     """All rollouts, oldest first."""
     from seatrial.cli import tables
-    from seatrial.control import catalog
+    from seatrial.control.documents import catalog
 
     with opened(project_of(context)) as store, store.read() as tx:
         document = catalog.rollouts(tx, model=model, active=True if active else None)
@@ -149,7 +149,7 @@ def abort(context: typer.Context, rollout: Rollout, reason: Reason = "", as_json
 def undo(context: typer.Context, rollout: Rollout, reason: Reason = "", as_json: output.Json = False) -> None:
     """Take back what a rollout did: abort a running one; after a promotion bring the former champion back."""
     from seatrial.cli.switch import roll_back
-    from seatrial.control import catalog
+    from seatrial.control.documents import catalog
 
     project = project_of(context)
     document = _read(project, rollout)
@@ -182,7 +182,7 @@ def explain(
 ) -> None:
     """One decision: which rules were asked, what each saw, which one spoke, and on what evidence."""
     from seatrial.cli import render
-    from seatrial.control import catalog
+    from seatrial.control.documents import catalog
     from seatrial.control.emergency import observed_weights
 
     project = project_of(context)
@@ -201,8 +201,8 @@ def replay(context: typer.Context, rollout: Rollout, as_json: output.Json = Fals
 
     From the store alone, through the gates and rules that decided: nothing has to run.
     """
-    from seatrial.control import catalog
     from seatrial.control import replay as replays
+    from seatrial.control.documents import catalog
     from seatrial.store.artifacts import ArtifactStore
 
     project = project_of(context)
@@ -229,7 +229,7 @@ def reconcile(
     from seatrial.cli import reconciled
     from seatrial.cli.client import Client, NotRunning
     from seatrial.cli.session import actor
-    from seatrial.control import catalog
+    from seatrial.control.documents import catalog
     from seatrial.control.offline import in_its_place
     from seatrial.control.operations import Operations
     from seatrial.errors import Exit
@@ -262,7 +262,7 @@ def _tell_erosion(project: Project, model: str, plan: Plan) -> None:
 
 def _read(project: Project, rollout: str) -> dict[str, Any]:
     """From the store and the gateway, so that it also answers while the control plane is down."""
-    from seatrial.control import catalog
+    from seatrial.control.documents import catalog
     from seatrial.control.emergency import observed_weights
 
     weights = observed_weights(project)
@@ -274,7 +274,7 @@ def _by_hand(
     context: typer.Context, rollout: str, verb: str, as_json: bool, *, reason: str, full: bool = False
 ) -> None:
     from seatrial.cli.client import Client
-    from seatrial.control import catalog
+    from seatrial.control.documents import catalog
 
     project = project_of(context)
     with opened(project) as store, store.read() as tx:

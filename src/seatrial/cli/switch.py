@@ -87,8 +87,8 @@ def _switch(
 ) -> None:
     """By the control plane if it runs, else straight at the gateway."""
     from seatrial.cli.client import Client, NotRunning
+    from seatrial.control.documents.views import switched_document
     from seatrial.control.gateway import gateway_of
-    from seatrial.control.views import switched_document
     from seatrial.errors import Unavailable
 
     # A kill may be repeated, so a control plane that hangs does not stop it; the other two are not done twice.

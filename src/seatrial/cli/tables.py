@@ -8,7 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
-from seatrial.control.wording import STATUS, clock, percent
+from seatrial.control.documents.wording import STATUS, clock, percent
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> Table:

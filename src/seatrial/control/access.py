@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from seatrial.control.views import Document, listing
+from seatrial.control.documents.views import Document, listing
 from seatrial.errors import UsageError
 from seatrial.ids import Digest
 from seatrial.registry.people import Person, Role

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from seatrial import processes
-from seatrial.control import alerts
+from seatrial.control.alerting import alerts
 from seatrial.control.clock import EPOCH, Clock, StoredClock, WallClock
 from seatrial.control.collector import Collector, Scope
 from seatrial.control.housekeeping import Housekeeping

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from seatrial.control.catalog import load
+from seatrial.control.documents.catalog import load
+from seatrial.control.documents.views import Document
 from seatrial.control.emergency import STORE_DOWN
 from seatrial.control.project import Project
-from seatrial.control.views import Document
 from seatrial.engines.receipts import Receipt, receipts
 from seatrial.errors import UsageError
 from seatrial.store.db import Store, Transaction

@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from seatrial.control import alerts
-from seatrial.control.views import Document, plain
+from seatrial.control.alerting import alerts
+from seatrial.control.documents.views import Document, plain
 from seatrial.registry.version import ModelVersion
-from seatrial.rollout.follow_up import Due, schedule
 from seatrial.rollout.maturity import enrolment
+from seatrial.rollout.reconciliation.schedule import Due, schedule
 from seatrial.rollout.state import RolloutState
 from seatrial.store.canonical import canonical, iso_z
 from seatrial.store.db import Transaction

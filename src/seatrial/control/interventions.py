@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from seatrial.control import catalog
 from seatrial.control.controller import Controller
+from seatrial.control.documents import catalog
 from seatrial.control.moves import move_of
 from seatrial.control.recorder import record
 from seatrial.control.render import Release

@@ -10,10 +10,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from seatrial.control import catalog, incidents, interventions
+from seatrial.control import interventions
 from seatrial.control.anchors import anchor_document, set_anchor
 from seatrial.control.clock import Clock, StoredClock, WallClock, aware
 from seatrial.control.controller import Controller
+from seatrial.control.documents import catalog, incidents
 from seatrial.control.feedback import KnownModels
 from seatrial.control.housekeeping import Compacted, Erased
 from seatrial.control.journal import Entry, Homecoming

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from seatrial.control.targets import AlertTarget, check_targets
+from seatrial.control.alerting.targets import AlertTarget, check_targets
 from seatrial.errors import NotFound, UsageError
 from seatrial.values import Duration, Size, to_camel
 

@@ -14,22 +14,22 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from seatrial.control import alerts
-from seatrial.control.catalog import find_rollout, load
+from seatrial.control.alerting import alerts
 from seatrial.control.clock import Clock
+from seatrial.control.documents.catalog import find_rollout, load
+from seatrial.control.documents.incidents import incident_of, way_home
+from seatrial.control.documents.views import Document, plain
 from seatrial.control.follow_up import next_visit, visits
-from seatrial.control.incidents import incident_of, way_home
 from seatrial.control.journal import Homecoming
 from seatrial.control.project import Project
 from seatrial.control.render import Release
-from seatrial.control.views import Document, plain
 from seatrial.engines.reconcile import Followed, follow
 from seatrial.errors import Conflict, UsageError
 from seatrial.events.capture import unit_hash
-from seatrial.rollout.follow_up import followed, schedule
 from seatrial.rollout.maturity import enrolment
-from seatrial.rollout.reconciled_text import reconciled_text, reconciliation_text
-from seatrial.rollout.reconciliation import Reconciliation, reconcile, wanted
+from seatrial.rollout.reconciliation.judge import Reconciliation, reconcile, wanted
+from seatrial.rollout.reconciliation.schedule import followed, schedule
+from seatrial.rollout.reconciliation.wording import reconciled_text, reconciliation_text
 from seatrial.rollout.state import RolloutState
 from seatrial.store.canonical import canonical, iso_z
 from seatrial.store.db import Store, Transaction

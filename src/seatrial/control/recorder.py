@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from seatrial.control import alerts, follow_up
+from seatrial.control import follow_up
+from seatrial.control.alerting import alerts
 from seatrial.control.journal import Homecoming
 from seatrial.control.states import decision_from_json, decision_to_json, state_to_json
 from seatrial.evidence.codec import to_document

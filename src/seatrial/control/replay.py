@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from seatrial.control.catalog import load
+from seatrial.control.documents.catalog import load
 from seatrial.control.recorder import MOVES
 from seatrial.control.render import Release
 from seatrial.control.states import Given, decision_from_json, decision_to_json, given_from_json

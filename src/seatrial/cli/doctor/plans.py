@@ -65,7 +65,7 @@ def _readable(project: Project) -> Iterator[tuple[str, Plan]]:
 
 
 def _running(case: Case, model: str) -> Iterator[tuple[str, Plan]]:
-    from seatrial.control.catalog import load
+    from seatrial.control.documents.catalog import load
 
     for stored in case.tx.rollouts.list(model, active=True):
         yield f"rollout {stored.id}", load(stored).plan
@@ -77,7 +77,7 @@ def _last_stage(case: Case, plan: Plan, model: str) -> list[Sight]:
     Known from the evidence of former rollouts; without one, errors and slow answers are known by the rate of units.
     """
     from seatrial.cli.doctor.log import recent
-    from seatrial.control.outlook import outlook
+    from seatrial.control.analyses.outlook import outlook
     from seatrial.rollout.forecast import Traffic, sights
     from seatrial.store.artifacts import ArtifactStore
 

@@ -139,6 +139,6 @@ def _strangers(model: str, outcome: str, keys: list[str]) -> Finding:
 
 
 def _releases(case: Case) -> list[Release]:
-    from seatrial.control.catalog import load
+    from seatrial.control.documents.catalog import load
 
     return [load(stored) for stored in case.tx.rollouts.list(active=True)]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from seatrial.rollout.follow_up import RECONCILED_KINDS, followed
 from seatrial.rollout.metric import Metric
 from seatrial.rollout.plan import Plan
+from seatrial.rollout.reconciliation.schedule import RECONCILED_KINDS, followed
 from seatrial.rollout.validate.problem import Problem
 
 

@@ -1,0 +1,1 @@
+"""``seatrial analyze``: somebody's own files and tables, without a project."""

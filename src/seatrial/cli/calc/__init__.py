@@ -1,0 +1,1 @@
+"""``seatrial calc``: the numbers of the textbook on the command line."""

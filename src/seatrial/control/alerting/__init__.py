@@ -1,0 +1,1 @@
+"""Alerts: what becomes one, where they go, and how they get there."""

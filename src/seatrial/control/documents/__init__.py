@@ -1,0 +1,1 @@
+"""What is stored, as documents and pages for people and machines."""
