@@ -1,4 +1,4 @@
-"""The command line: nouns, then verbs; thin over the operations and the documents of control.views."""
+"""The command line: nouns, then verbs; thin over the operations and the documents of control.documents.views."""
 
 from __future__ import annotations
 

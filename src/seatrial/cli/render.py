@@ -1,4 +1,4 @@
-"""Documents as text: the tree of a rollout, the lines of a list. Pure functions of what control.views makes.
+"""Documents as text: the tree of a rollout, the lines of a list. Pure functions of what control.documents.views makes.
 
 Form and words follow Argo Rollouts where it has them (icons, Step, SetWeight, ActualWeight).
 """
