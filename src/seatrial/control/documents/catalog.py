@@ -1,4 +1,4 @@
-"""Reading the store for people: documents of models and rollouts by name (control.documents.views says what they hold)."""
+"""Reading the store for people: documents of models and rollouts by name; what they hold is said in views."""
 
 from __future__ import annotations
 
