@@ -259,7 +259,11 @@ def test_the_log_has_what_envoy_counted(matrix: Matrix, role: Role) -> None:
     matrix.cell(role, "good")
     counted, captured = matrix.counts[role]
     assert captured == counted
-    assert counted[1, role] == 2 * len(PLANTED), "and each was asked once"
+    least = 2 * len(PLANTED)
+    if role == "shadow":  # whoever missed a copy asked again
+        assert least <= counted[1, role] <= counted[1, "champion"], "a request has one copy at most"
+    else:
+        assert counted[1, role] == least, "and each was asked once"
 
 
 def test_events_reach_the_user_while_they_are_written(matrix: Matrix) -> None:
