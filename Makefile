@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 SPARK  := $(VENV)/.installed-spark
 
-.PHONY: demo test test-slow test-spark test-full spark bench calibrate lint clean
+.PHONY: demo test test-slow test-again test-spark test-full spark bench calibrate lint clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("seatrial needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -25,6 +25,10 @@ test-slow: $(STAMP)
 
 test-spark: spark
 	@$(BIN)/python -m pytest tests/engines/test_spark.py -m slow
+
+# What failed in the last run, alone on the machine. Fails if nothing did: then it was not a test that stopped it.
+test-again: $(STAMP)
+	@$(BIN)/python -m pytest --last-failed --last-failed-no-failures none
 
 test-full: test spark test-slow
 

@@ -49,7 +49,7 @@ def test_a_gap_holds_and_after_three_looks_takes_the_canary_out(make: Any, monke
 
 
 def test_in_real_time_a_healthy_canary_goes_on_and_errors_end_it_after_few(make: Any) -> None:
-    live = make(clock="wall", request="1s", attempt="500ms")
+    live = make(clock="wall")
     candidate = live.server("candidate")
     live.adopt(live.server("champion"))
     rollout = live.begin(live.register(candidate), SECONDS)

@@ -128,7 +128,7 @@ def test_an_envoy_that_is_killed_takes_its_last_lines_with_it_and_that_is_known(
 @pytest.mark.slow
 @pytest.mark.parametrize("gone", [15, 0])
 def test_lines_that_vanish_from_a_rotated_log_are_found(make: Any, gone: int) -> None:
-    live = make(clock="wall", request="1s", attempt="500ms")
+    live = make(clock="wall")
     live.adopt(live.server("champion"))
     rollout = live.begin(live.register(live.server("candidate")), SECONDS)
     sent = live.send(live.people(0, 60))

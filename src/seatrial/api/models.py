@@ -13,6 +13,7 @@ from seatrial.api.errors import Forbidden
 from seatrial.control.documents import catalog, views
 from seatrial.registry.contract import Contract
 from seatrial.registry.people import Role
+from seatrial.registry.safety import Safety
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -64,6 +65,13 @@ def register(model: str, body: Registration, wired: Wired, caller: Operator) -> 
 def configure(model: str, body: Contract, wired: Wired, caller: Admin) -> dict[str, Any]:
     """How the model's bodies are read and what is kept of them: the whole contract; what is left out is the default."""
     wired.operations.configure(model, body, actor=caller.name)
+    return show_model(model, wired)
+
+
+@router.put("/{model}/safety")
+def secure(model: str, body: Safety, wired: Wired, caller: Approver) -> dict[str, Any]:
+    """How careful to be with the model: the whole of it; what is left out is the default."""
+    wired.operations.secure(model, body, actor=caller.name)
     return show_model(model, wired)
 
 

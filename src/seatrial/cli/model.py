@@ -10,6 +10,7 @@ import typer
 from seatrial.cli import anchor as anchors
 from seatrial.cli import contract as contracts
 from seatrial.cli import output
+from seatrial.cli import safety as safeties
 from seatrial.cli.session import actor, opened, project_of
 from seatrial.errors import UsageError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Models and their versions.", no_args_is_help=True)
 app.command("anchor")(anchors.anchor)
+app.command("safety")(safeties.safety)
 
 Name = Annotated[str, typer.Argument(help="The model.")]
 UnitHeader = Annotated[str, typer.Option(help="Request header that carries the unit (user, account, device).")]
@@ -41,6 +43,9 @@ def adopt(
     label: contracts.Label = None,
     rows: contracts.Rows = None,
     output_name: contracts.OutputName = None,
+    items: contracts.Items = None,
+    item_scores: contracts.ItemScores = None,
+    top_k: contracts.TopK = None,
     outcome_key: contracts.OutcomeKey = None,
     keep_feature: contracts.KeepFeature = None,
     retention: contracts.Retention = None,
@@ -48,7 +53,9 @@ def adopt(
 ) -> None:
     """Make what serves today the first champion of a model."""
     project = project_of(context)
-    given = contracts.changes(wire, score, label, rows, output_name, outcome_key, keep_feature, retention)
+    given = contracts.changes(
+        wire, score, label, rows, output_name, items, item_scores, top_k, outcome_key, keep_feature, retention
+    )
     contract = contracts.agreed(project, name, given)
     document = _send(
         project, "POST", f"/v1/models/{name}/adopt",
@@ -69,6 +76,9 @@ def configure(
     label: contracts.Label = None,
     rows: contracts.Rows = None,
     output_name: contracts.OutputName = None,
+    items: contracts.Items = None,
+    item_scores: contracts.ItemScores = None,
+    top_k: contracts.TopK = None,
     outcome_key: contracts.OutcomeKey = None,
     keep_feature: contracts.KeepFeature = None,
     retention: contracts.Retention = None,
@@ -77,7 +87,9 @@ def configure(
 ) -> None:
     """Change what callers and the log agree on with a model: wire format, pointers, what is kept and how long."""
     project = project_of(context)
-    given = contracts.changes(wire, score, label, rows, output_name, outcome_key, keep_feature, retention)
+    given = contracts.changes(
+        wire, score, label, rows, output_name, items, item_scores, top_k, outcome_key, keep_feature, retention
+    )
     contract = contracts.agreed(project, name, given, reset=reset)
     if contract is None:
         raise UsageError("ST0762", f"model '{name}': nothing is to change.", remedy="`seatrial model configure --help`")
@@ -131,6 +143,9 @@ def register(
     label: contracts.Label = None,
     rows: contracts.Rows = None,
     output_name: contracts.OutputName = None,
+    items: contracts.Items = None,
+    item_scores: contracts.ItemScores = None,
+    top_k: contracts.TopK = None,
     outcome_key: contracts.OutcomeKey = None,
     keep_feature: contracts.KeepFeature = None,
     retention: contracts.Retention = None,
@@ -151,7 +166,9 @@ def register(
         raise UsageError(
             "ST0875", f"model '{name}': --artifact needs --features.", remedy="Name the columns in the model's order."
         )
-    agreed = contracts.changes(wire, score, label, rows, output_name, outcome_key, keep_feature, retention)
+    agreed = contracts.changes(
+        wire, score, label, rows, output_name, items, item_scores, top_k, outcome_key, keep_feature, retention
+    )
     contract = contracts.agreed(project, name, agreed)
     columns = [part.strip() for part in features.split(",")] if features else []
     dtypes = given.dtypes(columns, given.texts(dtype, "--dtype"))
@@ -276,6 +293,7 @@ def _show_model(m: dict[str, Any]) -> None:
     output.text(f"{'Unit header:':<14}{m['unitHeader']}")
     for place, (field, value) in enumerate(contracts.lines(m["contract"])):
         output.text(f"{'' if place else 'Contract:':<14}{field} {value}")
+    output.text(f"{'Safety:':<14}" + ", ".join(f"{field} {value}" for field, value in m["safety"].items()))
     for pointer, number in m["pointers"].items():
         if number is not None:
             output.text(f"{pointer.capitalize() + ':':<14}v{number}")

@@ -33,6 +33,7 @@ from seatrial.registry.contract import Contract
 from seatrial.registry.lifecycle import Stage
 from seatrial.registry.lineage import ArtifactLineage
 from seatrial.registry.people import Role
+from seatrial.registry.safety import Safety
 from seatrial.registry.version import Model, ModelVersion, Serving
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.start import Verb, by_hand, start
@@ -114,6 +115,14 @@ class Operations:
         if self.controller is not None:
             self.controller.reconcile()
         return configured
+
+    def secure(self, model: str, safety: Safety, *, actor: str) -> Model:
+        """Treat a model more or less carefully, from its next release, switch or drill on."""
+        with self.store.begin() as tx:
+            secured = tx.models.secure(model, safety, actor=actor, now=self.clock.now())
+        if self.controller is not None:
+            self.controller.reconcile()
+        return secured
 
     def _agree(self, tx: Transaction, model: str, contract: Contract, actor: str, now: datetime) -> Model:
         known = tx.models.get_model(model)

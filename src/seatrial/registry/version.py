@@ -14,6 +14,7 @@ from seatrial.ids import Digest, ModelName, VersionNumber
 from seatrial.registry.contract import Contract
 from seatrial.registry.lifecycle import Stage
 from seatrial.registry.lineage import ArtifactLineage, require_complete
+from seatrial.registry.safety import Safety
 
 Source = Literal["registered", "adopted"]
 ColumnKind = Literal["number", "integer", "string", "boolean"]
@@ -42,7 +43,7 @@ def check_name(name: str) -> ModelName:
 class Model:
     """A product that predicts. ``unit_header`` is the request header that carries the unit (user, account, device).
 
-    ``contract``: how its requests and answers are read, and what is kept of them.
+    ``contract``: how its requests and answers are read, and what is kept of them. ``safety``: how careful to be.
     """
 
     name: ModelName
@@ -50,6 +51,7 @@ class Model:
     purpose: str = ""
     unit_header: str = "x-unit-id"
     contract: Contract = Contract()
+    safety: Safety = Safety()
 
     def __post_init__(self) -> None:
         check_name(self.name)

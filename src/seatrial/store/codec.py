@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from seatrial.registry.contract import Contract
 from seatrial.registry.lineage import ArtifactLineage
+from seatrial.registry.safety import Safety
 from seatrial.registry.version import Serving
 from seatrial.store.canonical import canonical
 
@@ -30,6 +31,15 @@ def dump_contract(contract: Contract) -> str:
 def load_contract(text: str) -> Contract:
     contract: Contract = _adapter(Contract).validate_json(text)
     return contract
+
+
+def dump_safety(safety: Safety) -> str:
+    return canonical(safety.document())
+
+
+def load_safety(text: str) -> Safety:
+    safety: Safety = _adapter(Safety).validate_json(text)
+    return safety
 
 
 def load_lineage(text: str) -> ArtifactLineage:

@@ -14,6 +14,7 @@ from seatrial.ids import ModelName, VersionNumber
 from seatrial.registry.contract import Contract
 from seatrial.registry.lifecycle import Operation, Stage, transition
 from seatrial.registry.lineage import ArtifactLineage
+from seatrial.registry.safety import Safety
 from seatrial.registry.version import Model, ModelVersion, Serving, Source
 from seatrial.store import codec
 from seatrial.store.audit import AuditLog
@@ -35,8 +36,8 @@ class Models:
         if self._find_model(model.name) is not None:
             raise Conflict("ST0640", f"there is a model {model.name!r} already.", remedy="Register a version of it.")
         facts = {name: getattr(model, name) for name in ("name", "owner", "purpose", "unit_header")}
-        contract = codec.dump_contract(model.contract)
-        self._db.execute(insert(models).values(**facts, contract=contract, created_at=now, created_by=actor))
+        agreed = {"contract": codec.dump_contract(model.contract), "safety": codec.dump_safety(model.safety)}
+        self._db.execute(insert(models).values(**facts, **agreed, created_at=now, created_by=actor))
         self._audit.append(actor, "model.create", model.name, {**facts, "contract": model.contract.document()}, now)
         return model
 
@@ -49,6 +50,15 @@ class Models:
             detail = {"before": model.contract.document(), "after": contract.document()}
             self._audit.append(actor, "model.configure", name, detail, now)
         return replace(model, contract=contract)
+
+    def secure(self, name: str, safety: Safety, *, actor: str, now: datetime) -> Model:
+        """Treat the model more or less carefully from now on. The same again changes nothing."""
+        model = self.get_model(name)
+        if model.safety != safety:
+            self._db.execute(update(models).where(models.c.name == name).values(safety=codec.dump_safety(safety)))
+            detail = {"before": model.safety.document(), "after": safety.document()}
+            self._audit.append(actor, "model.safety", name, detail, now)
+        return replace(model, safety=safety)
 
     def get_model(self, name: str) -> Model:
         model = self._find_model(name)
@@ -185,7 +195,8 @@ def _object(model: str, number: int) -> str:
 
 
 def _model(row: Row[Any]) -> Model:
-    return Model(row.name, row.owner, row.purpose, row.unit_header, codec.load_contract(row.contract))
+    contract, safety = codec.load_contract(row.contract), codec.load_safety(row.safety)
+    return Model(row.name, row.owner, row.purpose, row.unit_header, contract, safety)
 
 
 def _version(row: Row[Any]) -> ModelVersion:

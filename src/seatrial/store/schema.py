@@ -65,6 +65,7 @@ models: Final = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("contract", Text, nullable=False, server_default="{}"),
+    Column("safety", Text, nullable=False, server_default="{}"),
 )
 
 versions: Final = Table(

@@ -146,6 +146,7 @@ def model_document(
         "purpose": model.purpose,
         "unitHeader": model.unit_header,
         "contract": model.contract.document(),
+        "safety": model.safety.document(),
         "versions": [version_document(version) for version in versions],
     }
 

@@ -1,0 +1,44 @@
+"""``seatrial model safety``: how careful to be with a model, whatever is released of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+import typer
+
+from seatrial.cli import output
+from seatrial.cli.session import actor, opened, project_of
+from seatrial.registry.safety import Impact, StandbyPolicy
+
+
+def safety(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The model.")],
+    tier: Annotated[int | None, typer.Option(help="1 (the company notices within minutes), 2 or 3.")] = None,
+    impact: Annotated[Impact | None, typer.Option(help="What its decisions do.")] = None,
+    standby: Annotated[StandbyPolicy | None, typer.Option(help="How the previous champion is kept.")] = None,
+    as_json: output.Json = False,
+) -> None:
+    """How careful to be with a model; what is given is changed and audited, the rest stays."""
+    from seatrial.cli.client import Client, NotRunning
+    from seatrial.control.documents import catalog
+    from seatrial.control.operations import Operations
+
+    project = project_of(context)
+    changes = {"tier": tier, "impact": impact, "standby": standby}
+    given: dict[str, Any] = {field: value for field, value in changes.items() if value is not None}
+    with opened(project) as store:
+        with store.read() as tx:
+            wanted = replace(tx.models.get_model(name).safety, **given)
+        if given:
+            try:
+                Client(project).put(f"/v1/models/{name}/safety", wanted.document())
+            except NotRunning:
+                Operations(project, store).secure(name, wanted, actor=actor())
+        with store.read() as tx:
+            document = catalog.model(tx, project, name)
+    if as_json:
+        output.data(document)
+    else:
+        output.text(f"{name}: " + ", ".join(f"{field} {value}" for field, value in document["safety"].items()))
