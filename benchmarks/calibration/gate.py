@@ -21,10 +21,11 @@ from benchmarks.calibration.verdict import NEVER, Verdict
 from seatrial.evidence.snapshot import Evidence, MetricEvidence
 from seatrial.evidence.tally import COUNT, DENOMINATOR, MICRO, NUMERATOR, TOTAL, UNIT_BUCKETS, Cell, Tally
 from seatrial.ids import CANARY, CHAMPION, ModelName, RolloutId, VersionNumber
-from seatrial.rollout.gates import MAX_SKEWNESS, MIN_EXPECTED_EVENTS, judge
+from seatrial.rollout.gates import judge
 from seatrial.rollout.metric import Metric
 from seatrial.rollout.plan import Plan, Step
 from seatrial.rollout.stages import Stage
+from seatrial.rollout.start_rule import MAX_SKEWNESS, MIN_EXPECTED_EVENTS
 from seatrial.rollout.state import Phase, RolloutState
 from seatrial.stats.sequential import joined_width, planned_information
 from seatrial.values import Margin, Share

@@ -8,10 +8,11 @@
 from seatrial.client import Answer, Client, OutcomesRefused, outcome
 from seatrial.features import log_features
 from seatrial.interleaving import Interleaved, interleave
+from seatrial.router import Assignment, Prediction, Router
 from seatrial.sender import OutcomeSender, flush, log_outcome
 
 __version__ = "0.1.0"
 __all__ = [
-    "Answer", "Client", "Interleaved", "OutcomeSender", "OutcomesRefused", "__version__", "flush", "interleave",
-    "log_features", "log_outcome", "outcome",
+    "Answer", "Assignment", "Client", "Interleaved", "OutcomeSender", "OutcomesRefused", "Prediction", "Router",
+    "__version__", "flush", "interleave", "log_features", "log_outcome", "outcome",
 ]  # fmt: skip

@@ -189,16 +189,26 @@ class Client:
 
 
 def outcome(
-    model: str, key: str, name: str, value: float, *, time: datetime | None = None, revision: int = 0
+    model: str,
+    key: str,
+    name: str,
+    value: float,
+    *,
+    time: datetime | None = None,
+    revision: int = 0,
+    item: str | None = None,
 ) -> dict[str, Any]:
-    """One outcome as the API takes it. ``time``: when it became true, with its offset (now by default)."""
+    """One outcome as the API takes it. ``time``: when it became true, with its offset (now by default).
+
+    ``item``: what of a ranked list it is about, e.g. the item that was clicked.
+    """
     moment = time or datetime.now(UTC)
     if moment.tzinfo is None:
         raise ValueError(f"outcome {name!r} of {key!r}: the time {moment.isoformat()} has no offset")
     moment = moment.astimezone(UTC)
     return {
         "model": model, "key": key, "name": name, "value": float(value), "time": moment.isoformat(),
-        "revision": revision,
+        "revision": revision, **({} if item is None else {"item": item}),
     }  # fmt: skip
 
 

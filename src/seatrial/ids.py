@@ -6,6 +6,7 @@ from typing import Literal, NewType
 
 ModelName = NewType("ModelName", str)
 VersionNumber = NewType("VersionNumber", int)
+StandInName = NewType("StandInName", str)  # "rules-1a2b3c4d", "review", "banner": answers without a version
 RolloutId = NewType("RolloutId", str)
 Digest = NewType("Digest", str)  # "sha256:<64 hex>"
 

@@ -229,6 +229,12 @@ def no_time_for_a_fallback(sound: Sound) -> None:
     sound.settings("timeouts: {request: 500ms, attempt: 1s}\n")
 
 
+def chain_without_time(sound: Sound) -> None:
+    sound.settings("timeouts: {request: 12s, attempt: 2s}\n")
+    assert sound.run("fallback", "set", "fraud", "--last", "banner").code == 0
+    sound.settings("timeouts: {request: 2s, attempt: 1s}\n")
+
+
 MISTAKES: dict[Callable[[Sound], None], tuple[str, str, str]] = {
     no_unit_header: ("unit header", "90% of the latest 400 requests carry no 'x-unit-id'", "Let clients send it"),
     one_unit_for_all: ("unit header", "fraud: one unit makes 66% of the requests", "calling service"),
@@ -247,6 +253,7 @@ MISTAKES: dict[Callable[[Sound], None], tuple[str, str, str]] = {
     clock_goes_back: ("clock", "s behind files of this project", "NTP"),
     secrets_are_open: ("directories", "can be read by others", "chmod go-rwx"),
     log_is_not_read: ("capture log", "2.0 GiB of requests wait", "is the control plane up"),
+    chain_without_time: ("timeouts", "4 levels of 1s each do not fit into a request of 2s", "attempt to 500ms"),
     no_time_for_a_fallback: ("timeouts", "as long as the whole request (500ms)", "timeouts.attempt"),
 }  # fmt: skip
 

@@ -211,6 +211,27 @@ def test_flags_count_more_than_the_log(run: Any, logged: Path) -> None:
     )
 
 
+def test_a_log_of_values_that_were_not_capped_says_nothing_of_capped_ones(run: Any, logged: Path) -> None:
+    mean = PLAN.replace("0.5%", "5%").replace("kind: proportion", "kind: mean")
+    known, unknown = (logged.parent / f"{name}.yaml" for name in ("known", "unknown"))
+    known.write_text(mean)
+    unknown.write_text(mean.replace("margin: 5%", "margin: 5%, cap: 3", 1))
+    assert "ctr" in run("plan", "forecast", known, "--model", "fraud", "--json").json["traffic"]
+    document = run("plan", "forecast", unknown, "--model", "fraud", "--json").json
+    assert (list(document["traffic"]), document["unknown"]) == (["errors"], ["ctr"])
+
+
+def test_a_heavy_tail_is_waited_for(run: Any, plan: Path) -> None:
+    plan.write_text(PLAN.replace("kind: proportion", "kind: mean").replace("0.5%", "5%"))
+    given = ("--traffic", "100k/day", "--baseline", "ctr=48", "--deviation", "ctr=96", "--json")
+    even = run("plan", "forecast", plan, *given).json["stages"][0]
+    tailed = run("plan", "forecast", plan, *given, "--skewness", "ctr=120").json["stages"][0]
+    assert even["binding"]["by"] != "start rule"
+    assert tailed["binding"]["by"] == "start rule"
+    assert "'cap' them in the plan" in tailed["binding"]["text"]
+    assert tailed["binding"]["days"] > even["binding"]["days"]
+
+
 def test_a_model_without_a_past_needs_flags(run: Any, shop: Path) -> None:
     (shop / "plan.yaml").write_text(PLAN)
     assert run("plan", "forecast", "plan.yaml", "--model", "fraud").err.startswith("✖ ST0254")

@@ -10,7 +10,8 @@ import pytest
 from seatrial.cli import render
 from seatrial.cli.plan import tables as plan_tables
 from seatrial.control.documents.explanation import explanation_document
-from seatrial.control.documents.views import plan_document, rollout_document
+from seatrial.control.documents.plans import plan_document
+from seatrial.control.documents.rollouts import rollout_document
 from seatrial.control.states import decision_to_json, state_to_json
 from seatrial.ids import ModelName, RolloutId, VersionNumber
 from seatrial.rollout.decide import decide, evolve

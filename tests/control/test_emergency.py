@@ -15,7 +15,7 @@ from seatrial.control.operations import Operations
 from seatrial.control.project import Project
 from seatrial.control.recorder import record
 from seatrial.control.states import state_to_json
-from seatrial.errors import Conflict, NotFound, Unavailable, UsageError
+from seatrial.errors import NotFound, Unavailable, UsageError
 from seatrial.gateway.envoy import Envoy
 from seatrial.gateway.kill import read_latches
 from seatrial.gateway.routes import Backend, Endpoint, ModelRoute, RouteTable
@@ -50,7 +50,7 @@ def table(*, weight: int = 0, fallback: bool = True) -> RouteTable:
         salt="s",
         unit_header="x-unit-id",
         champion=backend(2),
-        fallback=backend(1, "previous") if fallback else None,
+        fallbacks=(backend(1, "previous"),) if fallback else (),
         canary=backend(3) if weight else None,
         canary_weight=weight,
         rollout="r-0001" if weight else None,
@@ -148,8 +148,10 @@ def test_a_rollback_in_the_store_brings_the_standby_back(project: Project) -> No
     with Store.open(project.store_url) as store, store.read() as tx:
         assert tx.models.pointers("fraud") == {"champion": 1}
         assert tx.models.get_version("fraud", 2).stage is Stage.ARCHIVED
-    with pytest.raises(Conflict, match="nothing to roll back"):
-        emergency.rollback(project, "fraud", reason="again", actor="ann")
+    again = emergency.rollback(project, "fraud", reason="again", actor="ann")
+    assert (again.changed, again.text) == (
+        False, "fraud: nothing to roll back: v1 is the champion, without a rollout and without a standby"
+    )  # fmt: skip
 
 
 def test_a_rollback_in_a_rollout_aborts_it_and_keeps_the_champion(project: Project) -> None:
@@ -210,11 +212,19 @@ def test_a_revival_restores_the_split_of_the_rollout(envoy: Project) -> None:
 def test_a_rollback_moves_traffic_and_record(envoy: Project) -> None:
     fill(envoy, rollout=True)
     assert emergency.rollback(envoy, "fraud", reason="", actor="ann").split == {"v2": 1.0}
-    assert emergency.rollback(envoy, "fraud", reason="", actor="ann").split == {"v1": 1.0}
+    again = emergency.rollback(envoy, "fraud", reason="", actor="ann")
+    assert (again.changed, again.split) == (False, {"v2": 1.0}), "a second call goes back no further"
     emergency.kill(envoy, "fraud", "off", reason="fire", actor="ann")
-    with pytest.raises(Conflict, match="nothing to roll back"):
-        emergency.rollback(envoy, "fraud", reason="", actor="ann")
+    assert not emergency.rollback(envoy, "fraud", reason="", actor="ann").changed
     assert emergency.observed_weights(envoy).get("fraud") is None, "what is killed stays killed"
+
+
+@pytest.mark.live
+def test_a_rollback_after_a_promotion_brings_the_standby_back(envoy: Project) -> None:
+    fill(envoy)
+    told = emergency.rollback(envoy, "fraud", reason="worse", actor="ann")
+    assert (told.to, told.split, told.changed) == ("v1", {"v1": 1.0}, True)
+    assert not emergency.rollback(envoy, "fraud", reason="again", actor="ann").changed
 
 
 @pytest.mark.live

@@ -14,10 +14,10 @@ from seatrial.control.housekeeping import Housekeeping
 from seatrial.control.offline import in_its_place
 from seatrial.control.tenure import directory_held
 from seatrial.errors import Conflict, NotFound, UsageError
-from seatrial.events.capture import unit_hash
 from seatrial.events.outcomes import Outcome
 from seatrial.events.parts import list_parts, model_directory, read_parts
 from seatrial.events.schema import OUTCOME_SCHEMA
+from seatrial.events.units import unit_hash
 from seatrial.registry.contract import Contract
 from seatrial.store.plans import parse_plan
 from seatrial.values import Duration

@@ -14,6 +14,7 @@ import pytest
 import typer
 import yaml
 
+from seatrial.ci.pipeline import pipeline_of
 from seatrial.api.bodies import read_lineage
 from seatrial.cli import main
 from seatrial.cli.app import app
@@ -25,6 +26,8 @@ from seatrial.rollout.metric import Kind, Metric
 from seatrial.rollout.plan import Analysis, Plan, Step
 from seatrial.rollout.rules import RULES
 from seatrial.rollout.verdicts import VERDICT_OF, Action, Verdict
+from seatrial.serving import rules_lint
+from seatrial.serving.rules import Scorecard
 from seatrial.store.plans import check_plan, parse_plan
 from seatrial.values import to_camel
 
@@ -155,13 +158,23 @@ def test_project_files_are_read(block: Block, tmp_path: Path) -> None:
     Project.open(tmp_path)
 
 
+@marked("yaml scorecard")
+def test_scorecards_can_be_set(block: Block) -> None:
+    rules_lint.check(Scorecard.parse(block.text, str(block)))
+
+
 @marked("yaml lineage")
 def test_lineages_are_complete(block: Block) -> None:
     assert missing(read_lineage(yaml.safe_load(block.text))) == ()
 
 
+@marked("yaml ci")
+def test_pipelines_can_be_honoured(block: Block) -> None:
+    assert pipeline_of(yaml.safe_load(block.text), source=str(block)).blocking
+
+
 def test_every_block_says_what_it_is() -> None:
-    kinds = {"bash", "console", "python", "yaml plan", "yaml config", "yaml lineage", "text"}
+    kinds = {"bash", "console", "python", "yaml plan", "yaml config", "yaml lineage", "yaml ci", "yaml scorecard", "text"}
     assert [f"{block}: {block.info}" for block in BLOCKS if block.info not in kinds] == []
 
 

@@ -69,13 +69,11 @@ def table() -> list[tuple[list[str], list[str]]]:
 
 def test_every_public_function_is_listed() -> None:
     public = {
-        f"{found.name}.{name}"
-        for found in pkgutil.iter_modules(seatrial.stats.__path__)
-        if found.name != "checks"
-        for name, function in inspect.getmembers(
-            importlib.import_module(f"seatrial.stats.{found.name}"), inspect.isfunction
-        )
-        if function.__module__ == f"seatrial.stats.{found.name}" and not name.startswith("_")
+        f"{found.name.removeprefix('seatrial.stats.')}.{name}"
+        for found in pkgutil.walk_packages(seatrial.stats.__path__, "seatrial.stats.")
+        if found.name != "seatrial.stats.checks"
+        for name, function in inspect.getmembers(importlib.import_module(found.name), inspect.isfunction)
+        if function.__module__ == found.name and not name.startswith("_")
     }
     assert {name for names, _ in table() for name in names} == public
 

@@ -304,7 +304,8 @@ def test_what_is_over_is_forgotten_without_changing_the_evidence(tmp_path, monke
         write_log(tmp_path, rows[n : n + 10], outcomes if n == 0 else [], at=n)
     whole = builder(tmp_path)
     whole.advance(from_micros(START + 2 * SPAN))
-    monkeypatch.setattr("seatrial.engines.evidence._PRUNE_AT", 1)
+    monkeypatch.setattr("seatrial.engines.pool._PRUNE_AT", 1)
+    monkeypatch.setattr("seatrial.engines.pool.AT_ONCE", 20)
     monkeypatch.setattr("seatrial.engines.source.AT_ONCE", 20)
     pruned = builder(tmp_path)
     for n in range(1, 37):
@@ -312,7 +313,7 @@ def test_what_is_over_is_forgotten_without_changing_the_evidence(tmp_path, monke
     pruned.advance(from_micros(START + 2 * SPAN))
     wanted = to_document(whole.snapshot(live={2}, mirrored={1}))
     assert to_document(pruned.snapshot(live={2}, mirrored={1})) == wanted
-    left = pruned._engine.query("SELECT count(*) AS n FROM exposures", {})["n"][0].as_py()
+    left = pruned._pool._engine.query("SELECT count(*) AS n FROM exposures", {})["n"][0].as_py()
     assert left < 0.9 * sum(row["rollout"] == "r-1" and row["arm"] != "none" for row in rows)
 
 
@@ -393,7 +394,8 @@ def test_compaction_between_looks_changes_nothing(tmp_path, monkeypatch, seed, o
     small, large = tmp_path / "small", tmp_path / "large"
     watched, wanted = builder(large), builder(small)
     resets, merges, at, step = [], 0, 0, 3000 * SECOND
-    monkeypatch.setattr(watched, "_reset", lambda reset=watched._reset: (resets.append(1), reset()))
+    forget = watched._watched.forget
+    monkeypatch.setattr(watched._watched, "forget", lambda: (resets.append(1), forget()))
     for look in range(START, START + SPAN + 7200 * SECOND, step):
         new = [row for row in rows if look - step < row["time"] <= look + 300 * SECOND]
         rows = [row for row in rows if row not in new]

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capturelines import written
-from seatrial.events.capture import CaptureContext, convert, unit_bucket, unit_hash
+from seatrial.events.capture import CaptureContext, convert
 from seatrial.events.schema import event_schema
+from seatrial.events.units import unit_bucket, unit_hash
 from seatrial.events.wire import ResponseSpec
 from seatrial.gateway.assignment import bucket
 

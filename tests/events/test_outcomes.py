@@ -163,6 +163,7 @@ def test_what_is_appended_is_converted_once(tmp_path):
     assert [row["key"] for row in stored(tmp_path)] == ["k1", "k2", "k3"]
     assert stored(tmp_path)[1] == {
         "key": "k2", "name": "late", "value": 0.5, "time": NOW, "revision": 2, "received_at": NOW, "model": "m",
+        "item": None,
     }  # fmt: skip
     assert [row["key"] for row in stored(tmp_path, "n")] == ["k4"]
 

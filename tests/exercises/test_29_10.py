@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from seatrial.control.anchors import anchor_document, chains, erosion_document, set_anchor
-from seatrial.control.documents import views
+from seatrial.control.documents.plans import plan_document
+from seatrial.control.documents.rollouts import judgement
 from seatrial.control.recorder import record
 from seatrial.control.states import state_to_json
 from seatrial.errors import Conflict, PlanError, UsageError
@@ -99,12 +100,12 @@ def test_what_was_agreed_is_kept_with_the_margins_hash() -> None:
 
 
 def test_the_reason_and_the_benefit_are_shown_beside_the_margin() -> None:
-    (guardrail,) = views.plan_document(PLAN)["guardrails"]
+    (guardrail,) = plan_document(PLAN)["guardrails"]
     assert (guardrail["margin"], guardrail["justification"]) == ("1%", REASON)
     faster = replace(measured(-0.3), metric="slow", role="signal", better="decrease", bound=0.02)
     _, state = begun()
     decision = decide(PLAN, state, judged(measured(-0.004), faster), Signals(), T0 + timedelta(hours=3))
-    shown = views.judgement(PLAN, state, decision)
+    shown = judgement(PLAN, state, decision)
     assert [(v["metric"], v["estimate"], v["margin"]) for v in shown["verdicts"]] == [("ctr", -0.004, -0.01)]
     assert [v["justification"] for v in shown["verdicts"]] == [REASON], "for whoever approves, in `rollout get`"
     assert [(v["metric"], v["estimate"]) for v in shown["signals"]] == [("slow", -0.3)], "what is gained for it"

@@ -368,6 +368,40 @@ def test_a_rollback_by_plan_needs_a_way_back(tmp_path: Path, run: Any, way_back:
     assert ("v1 is the standby no more" in shown) is not way_back
 
 
+@pytest.mark.parametrize("way_back", [True, False])
+def test_who_chooses_the_way_back_gets_it_or_keeps_the_choice(tmp_path: Path, run: Any, way_back: bool) -> None:
+    release = released(tmp_path, harm=0.2, count=3_000)
+    take(release, T0 + 12 * DAY)
+    chosen = ("incidents", "close", "i-0001", "--choice", "roll_back", "--reason", "users stay away")
+    with Store.open(release.project.store_url) as store:
+        if not way_back:
+            with store.begin() as tx:
+                tx.models.move_pointer(MODEL, "previous", expected=1, to=None, actor="ann", now=T0 + 4 * DAY)
+        said = run(release.root, *chosen, "--json")
+        with store.read() as tx:
+            (incident,) = tx.incidents.list()
+            champion = tx.models.pointers(MODEL)["champion"]
+    if not way_back:
+        assert (said.code, "ST0349" in said.err, "the standby no more" in said.err) == (1, True, True)
+        assert (champion, incident.open) == (2, True), "nothing moved, and the choice is still to be made"
+        return
+    assert (said.code, champion, incident.choice) == (0, 1, "roll_back")
+    assert (said.json["rolledBack"]["to"], said.json["choice"]) == ("v1", "roll_back")
+    moved = [entry for entry in release.audit("pointer.move") if entry["object"] == f"{MODEL}@champion"]
+    assert moved[-1]["reason"] == "i-0001: users stay away"
+
+
+def test_a_way_home_that_was_taken_before_is_only_recorded(tmp_path: Path, run: Any) -> None:
+    release = released(tmp_path, harm=0.2, count=3_000)
+    take(release, T0 + 12 * DAY)
+    assert run(release.root, "rollback", MODEL, "--reason", "at once").code == 0
+    before = release.audit("pointer.move")
+    said = run(release.root, "incidents", "close", "i-0001", "--choice", "roll_back", "--reason", "as it is")
+    assert said.code == 0, said.err
+    assert "serves again since before" in said.out
+    assert release.audit("pointer.move") == before, "nothing moved twice"
+
+
 def _recorded(store: Store, moves: list[Homecoming]) -> Callable[[Homecoming], None]:
     def go_home(move: Homecoming) -> None:
         moves.append(move)

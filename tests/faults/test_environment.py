@@ -205,6 +205,32 @@ def fill(disk: Path) -> Path:
 
 
 @pytest.mark.slow
+def test_on_a_full_disk_rules_answer_and_nobody_is_promised_a_review(disk: Path) -> None:
+    rig = Rig(disk.parent, clock="wall", request="12s", attempt="2s")
+    try:
+        rig.up()
+        server = rig.server("champion")
+        rig.adopt(server)
+        card = disk.parent / "card.yaml"
+        card.write_text("features: {unit: string}\ndefault: {answer: 0.5, reason: DEFAULT}\n")
+        words = ("fallback", "set", "fraud", "--rules", str(card), "--reviewed-by", "bob", "--last", "review")
+        assert command(rig, *words).returncode == 0
+        rig.wait_for(rig.ready)
+        ballast = fill(disk)
+        server.die()
+        answer = rig.send(["someone"])[0].answer
+        assert (answer.status, answer.level, answer.body) == (200, "rules", {"predictions": [0.5]})
+        killed = command(rig, "kill", "fraud", "--to", "review", "--reason", "both are wrong")
+        assert killed.returncode == 0, killed.stderr
+        ballast = fill(disk)  # the kill had some of the reserve
+        assert rig.send(["someone"])[0].answer.status == 503, "what cannot be kept is not promised"
+        ballast.unlink()
+        assert rig.send(["someone"])[0].answer.status == 202, "the control"
+    finally:
+        rig.close()
+
+
+@pytest.mark.slow
 def test_a_full_disk_stops_neither_traffic_nor_a_kill(disk: Path) -> None:
     rig = Rig(disk.parent, clock="wall")
     try:

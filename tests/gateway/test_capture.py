@@ -15,7 +15,7 @@ pytestmark = pytest.mark.live
 UNIT = {"x-unit-id": "u-1"}
 LINE_KEYS = {
     *("t", "id", "model", "rollout", "phase", "arm", "unit", "version", "level", "attempts", "code", "flags", "why"),
-    *("us", "method", "path", "et", "ct", "rct"),
+    *("us", "method", "path", "et", "ct", "rct", "sampled", "segment", "to"),
     *BODIES,
 }
 

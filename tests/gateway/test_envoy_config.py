@@ -74,7 +74,7 @@ def test_weights_always_add_up(canary, mirrored):
 
 
 def test_every_cluster_a_route_names_is_there_and_has_no_dot():
-    table = RouteTable(1, (PLAIN, replace(PLAIN, model="other", fallback=replace(CHAMPION, level="previous"))))
+    table = RouteTable(1, (PLAIN, replace(PLAIN, model="other", fallbacks=(replace(CHAMPION, level="previous"),))))
     known = names(table)
     assert {entry["name"] for entry in entries(table)} <= known
     assert not [name for name in known if "." in name]
@@ -87,7 +87,7 @@ def test_the_last_resort_is_never_ejected():
 
     assert ejectable(PLAIN) == {"8_1"}
     fallback = Backend("6", Endpoint("127.0.0.1", 9006), "previous")
-    assert ejectable(replace(PLAIN, fallback=fallback)) == {"7", "8_1"}
+    assert ejectable(replace(PLAIN, fallbacks=(fallback,))) == {"7", "8_1"}
 
 
 def test_kept_clusters_stay_beside_the_new_ones():

@@ -68,8 +68,8 @@ def test_the_champion_s_own_error_reaches_the_user_when_nothing_is_behind_it(gat
 
 def test_a_slow_champion_is_answered_for_by_the_version_before(gateway, fraud, upstream, table):
     slow, previous = upstream("7b", delay_s=5), upstream("6")
-    fallback = previous.backend("previous")
-    gateway.envoy.apply(table(1, fraud(champion=slow.backend(), fallback=fallback, try_timeout_s=0.1)))
+    fallbacks = (previous.backend("previous"),)
+    gateway.envoy.apply(table(1, fraud(champion=slow.backend(), fallbacks=fallbacks, try_timeout_s=0.1)))
     reply = gateway.send("/models/fraud/x", headers={"x-unit-id": "u"})
     assert (reply.status, reply.headers["x-seatrial-version"], reply.headers["x-seatrial-level"]) == (
         200,
@@ -82,7 +82,7 @@ def test_a_slow_champion_is_answered_for_by_the_version_before(gateway, fraud, u
 def test_canary_champion_and_previous_all_dead_but_one(gateway, fraud, upstream, table):
     dead = Backend("8", Endpoint("127.0.0.1", 9))
     gone = Backend("7", Endpoint("127.0.0.1", 9))
-    options = {"canary": dead, "canary_weight": 5000, "fallback": upstream("6").backend("previous")}
+    options = {"canary": dead, "canary_weight": 5000, "fallbacks": (upstream("6").backend("previous"),)}
     gateway.envoy.apply(table(1, fraud(champion=gone, **options)))
     gateway.send_all("fraud", UNITS)
     assert facts(gateway.lines("live", 200)) == {("canary", "6", "previous"), ("champion", "6", "previous")}
@@ -91,7 +91,7 @@ def test_canary_champion_and_previous_all_dead_but_one(gateway, fraud, upstream,
 def test_a_version_that_is_passed_over_is_asked_when_all_others_are_dead(gateway, fraud, upstream, table):
     """It failed five times and is well again; before its time is over, the version behind it dies."""
     champion, previous = upstream("7b", status=500), upstream("6")
-    gateway.envoy.apply(table(1, fraud(champion=champion.backend(), fallback=previous.backend("previous"))))
+    gateway.envoy.apply(table(1, fraud(champion=champion.backend(), fallbacks=(previous.backend("previous"),))))
     gateway.send_all("fraud", UNITS)
     champion.status = 200
     gateway.send_all("fraud", UNITS[:20])
@@ -103,7 +103,7 @@ def test_a_version_that_is_passed_over_is_asked_when_all_others_are_dead(gateway
 
 def test_an_input_that_nobody_can_take_is_tried_once_more_and_no_further(gateway, fraud, upstream, table):
     canary, champion, previous = (upstream(name, status=500) for name in ("8", "7b", "6"))
-    options = {"canary": canary.backend(), "fallback": previous.backend("previous"), "canary_weight": 10_000}
+    options = {"canary": canary.backend(), "fallbacks": (previous.backend("previous"),), "canary_weight": 10_000}
     gateway.envoy.apply(table(1, fraud(champion=champion.backend(), **options)))
     reply = gateway.send("/models/fraud/x", headers={"x-unit-id": "u"})
     assert (reply.status, reply.headers["x-seatrial-level"]) == (500, "again")
@@ -117,7 +117,7 @@ def rollout(gateway, fraud, upstream, table):
     route = fraud(
         canary=parts["8"].backend(),
         shadow=parts["9"].backend("shadow"),
-        fallback=parts["6"].backend("previous"),
+        fallbacks=(parts["6"].backend("previous"),),
         canary_weight=5000,
         mirrored=5000,
         rollout="r-1",

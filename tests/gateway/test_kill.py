@@ -20,7 +20,7 @@ RUNNING = ModelRoute(
     champion=CHAMPION,
     canary=Backend("8", Endpoint("127.0.0.1", 9002)),
     shadow=Backend("9", Endpoint("127.0.0.1", 9003), "shadow"),
-    fallback=PREVIOUS,
+    fallbacks=(PREVIOUS,),
     canary_weight=500,
     mirrored=2000,
     rollout="r-1",
@@ -107,7 +107,7 @@ CALM = replace(RUNNING, canary_weight=0, mirrored=0, rollout=None, phase=None)
     ("mode", "safe"),
     [
         ("champion", CALM),
-        ("previous", replace(CALM, champion=PREVIOUS, fallback=None)),
+        ("previous", replace(CALM, champion=PREVIOUS, fallbacks=(), lowered="killed")),
         ("off", replace(CALM, killed="off")),
     ],
 )
@@ -119,7 +119,7 @@ def test_each_mode(clock, mode, safe):
 
 
 def test_previous_without_a_previous_is_the_champion(clock):
-    route = replace(RUNNING, fallback=None)
+    route = replace(RUNNING, fallbacks=())
     (safe,) = apply_latches(RouteTable(1, (route,)), [latch(clock, "previous")]).models
     assert (safe.champion, safe.canary_weight) == (CHAMPION, 0)
 

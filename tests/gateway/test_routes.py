@@ -15,6 +15,7 @@ from seatrial.gateway.routes import Backend, Endpoint, ModelRoute, RouteTable
 CHAMPION = Backend("7", Endpoint("127.0.0.1", 9001))
 CANARY = Backend("8", Endpoint("127.0.0.1", 9002))
 SHADOW = Backend("9", Endpoint("10.0.0.3", 9003), "shadow")
+RULES, REVIEW = (Backend(level, Endpoint("127.0.0.1", 9004), level) for level in ("rules", "review"))
 PLAIN = ModelRoute(model="fraud", salt="s-1", unit_header="x-unit-id", champion=CHAMPION)
 
 
@@ -30,7 +31,7 @@ def routes(draw):
         mirrored=draw(st.integers(0, 10_000 - canary_weight)),
         rollout=rollout,
         phase=None if rollout is None else draw(st.integers(0, 99)),
-        fallback=draw(st.sampled_from([None, replace(CHAMPION, level="previous")])),
+        fallbacks=draw(st.sampled_from([(), (replace(CHAMPION, level="previous"),), (RULES, REVIEW)])),
         killed=draw(st.sampled_from([None, "off"])),
         timeout_s=draw(st.floats(0.5, 60)),
         withdrawn=draw(st.sampled_from([(), ("site-1",), ("site 2", "ä")])),
@@ -63,7 +64,9 @@ def test_a_table_comes_back_as_it_was(route, generation, replay):
         ({"try_timeout_s": 0.0}, "must fit"),
         ({"killed": "maybe"}, "not 'off'"),
         ({"max_body_bytes": 0}, "body limit"),
-        ({"fallback": CHAMPION}, "fallback has level 'primary'"),
+        ({"fallbacks": (RULES, RULES)}, "goes down"),
+        ({"fallbacks": (REVIEW, RULES)}, "goes down"),
+        ({"fallbacks": (CHAMPION,)}, "fallback has level 'primary'"),
         ({"shadow": CHAMPION}, "shadow has level 'primary'"),
     ],
 )

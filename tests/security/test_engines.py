@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seatrial.engines.duck import DuckEngine
-from seatrial.engines.expressions import EXPOSURES, OUTCOMES
+from seatrial.engines.duck import DuckEngine, schema_of
+from seatrial.engines.expressions import WINDOWS
+from seatrial.engines.shape import shape_of
 from seatrial.engines.statements import Statements
 from seatrial.errors import PlanError
 from seatrial.rollout.plan import Plan
 from seatrial.store.plans import check_plan, parse_plan, plan_of, plan_to_json
 
-ARROW = {"int64": pa.int64(), "string": pa.string(), "float64": pa.float64(), "boolean": pa.bool_()}
 OUTSIDE = (
     "SELECT * FROM read_csv('/etc/passwd')",
     "SELECT * FROM read_text('{file}')",
@@ -106,17 +106,19 @@ def _plan(outcome: str, segment: str) -> Plan:
 
 def _answers(outcome: str, segment: str, stored: str) -> list[list[Any]]:
     """Everything a look asks, on two exposures and an outcome stored under ``stored``; without names of columns."""
-    statements, engine = Statements(_plan(outcome, segment)), DuckEngine()
-    exposures = dict(EXPOSURES) | dict.fromkeys(statements.segment_columns, "string")
-    for name, columns in (("exposures", exposures), ("outcomes", dict(OUTCOMES))):
-        engine.create(name, pa.schema({column: ARROW[kind] for column, kind in columns.items()}))
+    statements, engine = Statements(shape_of(_plan(outcome, segment))), DuckEngine()
+    exposures, outcomes = (schema_of(c) for c in (statements.exposure_schema, statements.outcome_schema))
+    for name, schema in (("exposures", exposures), ("outcomes", outcomes), ("windows", schema_of(WINDOWS))):
+        engine.create(name, schema)
     rows = [
-        {"eid": n, "request_id": f"r{n}", "row": 0, "outcome_key": f"r{n}", "arm": arm, "phase": 1, "unit": f"u{n}",
-         "bucket": n, "t": 1_000_000, "error": False, "answered": True, "latency": 5, "score": 0.5, "bin": 3}
+        {"rollout": 0, "eid": n, "request_id": f"r{n}", "row": 0, "outcome_key": f"r{n}", "arm": arm, "phase": 1,
+         "unit": f"u{n}", "bucket": n, "t": 1_000_000, "error": False, "answered": True, "latency": 5, "score": 0.5,
+         "bin": 3}
         | dict.fromkeys(statements.segment_columns, "DE")
         for n, arm in enumerate(("champion", "canary"))
     ]  # fmt: skip
     known = {
+        "o_rollout": 0,
         "o_key": "r0",
         "o_name": stored,
         "o_value": 1.0,
@@ -124,11 +126,14 @@ def _answers(outcome: str, segment: str, stored: str) -> list[list[Any]]:
         "o_revision": 0,
         "o_received": 2_000_000,
     }
-    engine.insert("exposures", pa.Table.from_pylist(rows, pa.schema({c: ARROW[k] for c, k in exposures.items()})))
-    engine.insert("outcomes", pa.Table.from_pylist([known], pa.schema({c: ARROW[k] for c, k in OUTCOMES.items()})))
-    window = {"after": 0, "until": 10_000_000_000, "started": 0}
+    window = {"after": 0, "until": 10_000_000_000}
+    engine.insert("exposures", pa.Table.from_pylist(rows, exposures))
+    engine.insert("outcomes", pa.Table.from_pylist([known], outcomes))
+    engine.insert("windows", pa.Table.from_pylist([{"rollout": 0, **window, "started": 0}], schema_of(WINDOWS)))
     asked = [
         statements.arrivals,
+        statements.units,
+        statements.visits,
         statements.mirror,
         *(sql for g in statements.groups for sql in (g.live, g.pairs, g.late)),
     ]

@@ -29,7 +29,7 @@ BELOW = {
     Role.APPROVER: [Role.OPERATOR],
     Role.ADMIN: [Role.APPROVER],
 }
-FILL = {"model": "fraud", "rollout": "fraud", "verb": "pause", "name": "ann", "version": "2", "incident": "i-0001"}
+FILL = {"model": "fraud", "rollout": "fraud", "verb": "pause", "name": "ann", "version": "2", "incident": "i-0001", "review": "q-1"}
 
 
 def _needs(route: APIRoute) -> Role | None:

@@ -11,7 +11,9 @@ import pytest
 import seatrial.stats
 
 MODULES = [
-    importlib.import_module(f"seatrial.stats.{found.name}") for found in pkgutil.iter_modules(seatrial.stats.__path__)
+    importlib.import_module(found.name)
+    for found in pkgutil.walk_packages(seatrial.stats.__path__, "seatrial.stats.")
+    if not found.ispkg
 ]
 
 

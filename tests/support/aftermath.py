@@ -16,9 +16,9 @@ from seatrial.control.operations import Operations
 from seatrial.control.project import Project
 from seatrial.control.recorder import record
 from seatrial.control.states import state_from_json, state_to_json
-from seatrial.events.capture import unit_bucket, unit_hash
 from seatrial.events.parts import fit, model_directory, write_part
 from seatrial.events.schema import MOMENT, OUTCOME_SCHEMA, event_schema, to_micros
+from seatrial.events.units import unit_bucket, unit_hash
 from seatrial.ids import Digest, ModelName, RolloutId, VersionNumber
 from seatrial.registry.lineage import ArtifactLineage, CodeRef, DataRef, ModelRef
 from seatrial.registry.version import Serving

@@ -15,20 +15,19 @@ import pytest
 
 from seatrial.api.app import create_app
 from seatrial.control import access
+from seatrial.control.launch import Launch, begin, can_start
 from seatrial.control.operations import Operations, Switched
 from seatrial.control.project import Project
 from seatrial.control.recorder import record
-from seatrial.control.states import state_from_json, state_to_json
-from seatrial.ids import Digest, ModelName, RolloutId, VersionNumber
+from seatrial.control.states import state_from_json
+from seatrial.ids import Digest, RolloutId
 from seatrial.registry.lineage import ArtifactLineage, CodeRef, DataRef, ModelRef
 from seatrial.registry.people import Role
 from seatrial.registry.version import Serving
-from seatrial.rollout.plan import Plan
-from seatrial.rollout.start import by_hand, start
+from seatrial.rollout.start import by_hand
 from seatrial.rollout.verdicts import Decision
-from seatrial.store.canonical import canonical
 from seatrial.store.db import Store
-from seatrial.store.plans import parse_plan, plan_from_json, plan_to_json
+from seatrial.store.plans import parse_plan, plan_from_json
 from seatrial.values import Duration
 
 Headers = dict[str, str]
@@ -50,19 +49,9 @@ steps:
 class Idle(Operations):
     """Operations without a running system: what is recorded is real, what moves traffic is only said to."""
 
-    def start_rollout(
-        self, model: str, version: int, plan: Plan, *, actor: str, salt: str | None = None, override: str = ""
-    ) -> RolloutId:
+    def _launch(self, asked: Launch) -> RolloutId:
         with self.store.begin() as tx:
-            champion = tx.models.pointers(model)["champion"]
-            rollout = tx.rollouts.next_id()
-            decision, state = start(
-                plan, rollout, ModelName(model), champion, VersionNumber(version), salt or "s", NOW, actor
-            )
-            text = canonical(plan_to_json(plan))
-            stored = tx.rollouts.create(rollout, model, version, champion, text, state_to_json(state), NOW)
-            record(tx, decision, state, revision=stored.revision, digest=None, store_decision=True)
-        return rollout
+            return begin(tx, asked, can_start(tx, asked, killed=()), NOW)
 
     def by_hand(self, rollout: str, verb: Any, *, full: bool = False, reason: str = "", actor: str) -> Decision:
         with self.store.begin() as tx:
@@ -76,8 +65,15 @@ class Idle(Operations):
     def kill(self, model: str, *, mode: Any = "previous", reason: str, actor: str) -> Switched:
         return self._switched(model, mode, f"killed by {actor} in 1.2 ms: {reason}")
 
-    def rollback(self, model: str, *, reason: str = "", actor: str) -> Switched:
+    def rollback(self, model: str, *, reason: str = "", actor: str, **how: Any) -> Switched:
         return self._switched(model, "v1", f"rolled back by {actor} in 1.2 ms: {reason}")
+
+    def undo(self, rollout: str, *, reason: str = "", actor: str, **how: Any) -> Switched:
+        with self.store.read() as tx:
+            done, model = taken_back(tx, rollout), tx.rollouts.get(rollout).model
+        if done:
+            return Switched(model, "", 0.0, 7, {"v1": 1.0}, done, changed=False)
+        return self.rollback(model, reason=reason, actor=actor)
 
     def _switched(self, model: str, to: str, text: str) -> Switched:
         with self.store.read() as tx:

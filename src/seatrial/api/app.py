@@ -8,7 +8,25 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from seatrial import __version__
-from seatrial.api import access, alerts, errors, events, incidents, models, ops, outcomes, pages, rollouts
+from seatrial.api import (
+    access,
+    alerts,
+    ci,
+    drills,
+    errors,
+    events,
+    incident_analysis,
+    incidents,
+    models,
+    ops,
+    outcomes,
+    pages,
+    recalls,
+    reviews,
+    rollouts,
+    shadow,
+    shadows,
+)
 from seatrial.api.credentials import Credentials
 from seatrial.api.deps import Services
 from seatrial.api.limits import Limits
@@ -62,11 +80,18 @@ def create_app(
     routers = (
         models.router,
         rollouts.router,
+        shadow.router,
         outcomes.router,
         events.router,
         access.router,
         alerts.router,
+        ci.router,
+        incident_analysis.router,
         incidents.router,
+        recalls.router,
+        drills.router,
+        reviews.router,
+        shadows.router,
         ops.router,
     )
     for router in routers:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
-from seatrial.control.documents import views
 from seatrial.control.documents.catalog import load
+from seatrial.control.documents.rollouts import rollout_document
 from seatrial.control.documents.views import Document
 from seatrial.control.project import Project
 from seatrial.gateway.kill import KillLatch, read_latches
@@ -94,7 +94,7 @@ class Boards:
                 return self._known[key]
         release, last = load(stored), tx.decisions.last(stored.id)
         decisions = [] if last is None else [last]
-        document = views.rollout_document(stored, release.plan, release.state, decisions)
+        document = rollout_document(stored, release.plan, release.state, decisions)
         with self._lock:
             self._known[key] = document
             while len(self._known) > KEPT:

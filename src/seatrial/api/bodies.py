@@ -10,15 +10,18 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, ClassVar, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
+from seatrial.ci.pipeline import Event
+from seatrial.ci.results import Run, StepResult
 from seatrial.errors import UsageError
+from seatrial.gateway.kill import KillMode
 from seatrial.registry.contract import Contract
 from seatrial.registry.lineage import ArtifactLineage
 from seatrial.registry.people import Role
 from seatrial.registry.version import Serving
 from seatrial.rollout.reconciliation.incident import Choice
-from seatrial.values import Duration, to_camel
+from seatrial.values import Duration, Share, to_camel
 
 _CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "populate_by_name": True}
 
@@ -53,6 +56,23 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CIRun:
+    """What a run of ML CI found, about a version or about none; its id, actor and digest are given here."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    event: Event
+    started_at: AwareDatetime
+    steps: tuple[StepResult, ...]
+    model: str | None = None
+    version: int | None = None
+    commit: str | None = None
+
+    def run(self) -> Run:
+        return Run(id="", actor="", **{f.name: getattr(self, f.name) for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
     """A rollout of ``version`` by ``plan`` (JSON Schema: ``/v1/schema/plan``).
 
@@ -76,6 +96,16 @@ class ByHand:
 
     reason: str = ""
     full: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Why a rollout that is over is tried once more; ``override`` as where a rollout begins."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    reason: str = ""
+    override: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +138,15 @@ class HardAlert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowShare:
+    """The share of the units whose requests a standing shadow gets copies of, e.g. ``10%``."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    share: Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
     """The version that releases are held against together from now on."""
 
@@ -119,12 +158,44 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """Rollback, kill or revive; ``mode`` is for kill only."""
+    """Kill or revive; ``mode`` is for kill only."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
     reason: str = ""
-    mode: Literal["previous", "champion", "off"] = "previous"
+    mode: KillMode = "previous"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayHome:
+    """Rollback or undo. ``since``: when the harm began, ISO 8601; ``force``: also where nobody answers."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    reason: str = ""
+    since: str | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """How a standby is proven: ``load``, seconds of each step of a ramp at its host; none if 0."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    load: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewDecision:
+    """A word of whoever decides, and why; ``outcome`` and ``value``: an outcome of the request with that name."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    decision: str
+    reason: str
+    outcome: str | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,5 +29,5 @@ def show_incident(incident: str, wired: Wired) -> dict[str, Any]:
 
 @router.post("/{incident}/close")
 def close(incident: str, body: Closing, wired: Wired, caller: Approver) -> dict[str, Any]:
-    """Record what was chosen and why. Traffic is moved by a rollback of the model, or by its next rollout."""
+    """Do what was chosen, and record why: *roll_back* brings the former champion back before it is answered."""
     return wired.operations.close_incident(incident, body.choice, reason=body.reason, actor=caller.name)

@@ -6,11 +6,17 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from seatrial.api.bodies import Adoption, Anchor, Registration, Switch, read_lineage, read_serving
+from seatrial.api.bodies import Adoption, Anchor, Proof, Registration, Switch, WayHome, read_lineage, read_serving
 from seatrial.api.credentials import Principal
 from seatrial.api.deps import Admin, Approver, Operator, Wired
 from seatrial.api.errors import Forbidden
+from seatrial.control import fallbacks
+from seatrial.control.clock import aware
 from seatrial.control.documents import catalog, views
+from seatrial.control.documents.difference import difference
+from seatrial.control.standby import proof_document
+from seatrial.control.standbys import standby_document
+from seatrial.registry import flags
 from seatrial.registry.contract import Contract
 from seatrial.registry.people import Role
 from seatrial.registry.safety import Safety
@@ -28,6 +34,15 @@ def list_models(wired: Wired) -> dict[str, Any]:
 def show_model(model: str, wired: Wired) -> dict[str, Any]:
     with wired.store.read() as tx:
         return catalog.model(tx, wired.project, model)
+
+
+@router.get("/{model}/diff")
+def diff_versions(
+    model: str, before: int, after: int, wired: Wired, threshold: str = flags.THRESHOLD
+) -> dict[str, Any]:
+    """What changed between two versions, and what of it a reviewer must look at."""
+    with wired.store.read() as tx:
+        return difference(tx, model, before, after, threshold=threshold)
 
 
 @router.post("/{model}/adopt", status_code=201)
@@ -81,6 +96,14 @@ def anchor(model: str, body: Anchor, wired: Wired, caller: Approver) -> dict[str
     return wired.operations.anchor(model, body.version, reason=body.reason, actor=caller.name)
 
 
+@router.get("/{model}/fallback")
+def fallback(model: str, wired: Wired) -> dict[str, Any]:
+    """Who answers when the champion does not, in order, and how each level is."""
+    with wired.store.read() as tx:
+        known = tx.models.get_model(model)
+    return fallbacks.chain(wired.project, known)
+
+
 def _check_may_agree(caller: Principal, contract: Contract | None) -> None:
     """A contract that comes with a version is one all the same."""
     if contract is not None and not caller.may(Role.ADMIN):
@@ -88,9 +111,26 @@ def _check_may_agree(caller: Principal, contract: Contract | None) -> None:
 
 
 @router.post("/{model}/rollback")
-def rollback(model: str, body: Switch, wired: Wired, caller: Operator) -> dict[str, Any]:
+def rollback(model: str, body: WayHome, wired: Wired, caller: Operator) -> dict[str, Any]:
     """Abort the model's rollout, or bring the previous champion back; answers what was measured."""
-    return views.switched_document(wired.operations.rollback(model, reason=body.reason, actor=caller.name))
+    switched = wired.operations.rollback(
+        model, reason=body.reason, actor=caller.name, force=body.force,
+        since=None if body.since is None else aware(body.since),
+    )  # fmt: skip
+    return views.switched_document(switched)
+
+
+@router.get("/{model}/standby")
+def show_standby(model: str, wired: Wired) -> dict[str, Any]:
+    """The way home now and after a promotion: who, how it is kept, whether it answers, how fast it was measured."""
+    with wired.store.read() as tx:
+        return standby_document(tx, wired.project, model, wired.operations.clock.now())
+
+
+@router.post("/{model}/standby")
+def prove_standby(model: str, body: Proof, wired: Wired, caller: Operator) -> dict[str, Any]:
+    """Measure it now, past the gateway; recorded."""
+    return proof_document(wired.operations.prove_standby(model, load_s=body.load, actor=caller.name))
 
 
 @router.post("/{model}/kill")

@@ -10,10 +10,11 @@ from threading import Lock
 from typing import Final
 
 from seatrial.control.analyses.outlook import outlook
-from seatrial.control.documents import catalog, views
+from seatrial.control.documents import catalog
 from seatrial.control.documents.chronicle import LogEntry, chronicle
 from seatrial.control.documents.findings import ArmRow, arms_of, evidence_of
 from seatrial.control.documents.pictures import Picture, pictures
+from seatrial.control.documents.rollouts import decision_document, judgement, rollout_document
 from seatrial.control.documents.story import story
 from seatrial.control.documents.views import Document
 from seatrial.control.project import Project
@@ -106,7 +107,7 @@ def _page(tx: Transaction, artifacts: ArtifactStore, stored: StoredRollout) -> R
     look = next((d for d in reversed(decisions) if d.verdicts or d.signals), None)
     log = chronicle(decisions, digests)[::-1]
     return ReleasePage(
-        rollout=views.rollout_document(stored, plan, state, kept),
+        rollout=rollout_document(stored, plan, state, kept),
         decisions=len(decisions),
         story=story(plan, state, decisions, touched) if decisions else "Nothing was decided yet.",
         entries=tuple(_entry(release, entry, final=entry.decision is decisions[-1]) for entry in log[:SHOWN]),
@@ -146,8 +147,8 @@ def _entry(release: Release, entry: LogEntry, *, final: bool) -> Entry:
     if entry.decision is None:
         first, last = entry.quiet[0], entry.quiet[-1]
         return Entry(quiet=Quiet(len(entry.quiet), first.at, last.at, last.reason))
-    judged = views.judgement(release.plan, release.state, entry.decision)
+    judged = judgement(release.plan, release.state, entry.decision)
     if not final:
         for verdict in (*judged["verdicts"], *judged["signals"]):
             verdict["expected"] = None
-    return Entry(views.decision_document(entry.decision), judged, entry.changed, entry.evidence)
+    return Entry(decision_document(entry.decision), judged, entry.changed, entry.evidence)

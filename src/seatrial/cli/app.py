@@ -15,23 +15,33 @@ from seatrial.cli import (
     access,
     alerts,
     audit,
+    cadence,
+    ci,
     demo,
     events,
+    fallback,
     help,
+    incident_analysis,
     incidents,
     interventions,
     model,
     outcomes,
     project,
+    recall,
     report,
+    review,
     rollout,
     switch,
+    trigger,
 )
 from seatrial.cli.analyze import canary as analyze
+from seatrial.cli.analyze import drift as analyze_drift
 from seatrial.cli.analyze import inputs as analyze_inputs
 from seatrial.cli.analyze import rankers as analyze_rankers
 from seatrial.cli.analyze import shadow as analyze_shadow
 from seatrial.cli.calc import app as calc
+from seatrial.cli.calc import incidents as calc_incidents
+from seatrial.cli.drill import app as drill
 from seatrial.cli.output import fail
 from seatrial.cli.plan import app as plan
 from seatrial.cli.shadow import app as shadow
@@ -55,16 +65,26 @@ app.add_typer(shadow.app, name="shadow")
 analyze_shadow.add_to(analyze.app)
 analyze_inputs.add_to(analyze.app)
 analyze_rankers.add_to(analyze.app)
+analyze_drift.add_to(analyze.app)
 app.add_typer(analyze.app, name="analyze")
 switch.add_to(app)
 interventions.add_to(app, rollout.app)
+app.add_typer(fallback.app, name="fallback")
+app.add_typer(review.app, name="review")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(events.app, name="events")
 app.add_typer(audit.app, name="audit")
+app.add_typer(ci.app, name="ci")
 app.add_typer(access.app, name="access")
 app.add_typer(alerts.app, name="alerts")
+incident_analysis.add_to(incidents.app)
 app.add_typer(incidents.app, name="incidents")
+app.add_typer(recall.app, name="recall")
+app.add_typer(drill.app, name="drill")
+calc_incidents.add_to(calc.app)
 app.add_typer(calc.app, name="calc")
+app.add_typer(cadence.app, name="cadence")
+app.add_typer(trigger.app, name="trigger")
 report.add_to(app)
 demo.add_to(app)
 help.use_in(app)

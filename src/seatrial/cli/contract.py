@@ -29,6 +29,11 @@ Rows = Annotated[str | None, _option("--rows", metavar="POINTER", help="Where a 
 OutputName = Annotated[
     str | None, _option("--output-name", metavar="NAME", help="The tensor or column that is the answer.")
 ]
+Items = Annotated[
+    str | None, _option("--items", metavar="POINTER", help="Where the answer has a ranked list's ids: /items/*/id.")
+]
+ItemScores = Annotated[str | None, _option("--item-scores", metavar="POINTER", help="Where it has their scores.")]
+TopK = Annotated[int | None, _option("--top-k", metavar="N", help="Of a ranked list so many are kept; 10 without.")]
 OutcomeKey = Annotated[
     str | None, _option("--outcome-key", metavar="FIELD", help="Field of a row that outcomes are reported under.")
 ]
@@ -44,6 +49,9 @@ def changes(
     label: str | None,
     rows: str | None,
     output_name: str | None,
+    items: str | None,
+    item_scores: str | None,
+    top_k: int | None,
     outcome_key: str | None,
     keep_feature: Sequence[str] | None,
     retention: str | None,
@@ -55,6 +63,9 @@ def changes(
         "label": label,
         "rows": rows,
         "output": output_name,
+        "items": items,
+        "item_scores": item_scores,
+        "top_k": top_k,
         "outcome_key": outcome_key,
         "features": tuple(keep_feature) if keep_feature else None,
         "retention": None if retention is None else _duration(retention),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seatrial.cli import output
 from seatrial.cli.session import actor, opened, project_of
+
+if TYPE_CHECKING:
+    from seatrial.control.project import Project
+    from seatrial.control.switched import Switched
 
 app = typer.Typer(help="Harm that was found after a release, and what was done about it.", no_args_is_help=True)
 
@@ -54,10 +58,8 @@ def close(
     reason: Annotated[str, typer.Option(help="Why; goes into the audit log.")],
     as_json: output.Json = False,
 ) -> None:
-    """Record what was chosen and why. It moves no traffic itself."""
+    """Do what was chosen, and record why: roll_back brings the former champion back at once."""
     from seatrial.cli.client import Client, NotRunning
-    from seatrial.control.offline import in_its_place
-    from seatrial.control.operations import Operations
 
     project = project_of(context)
     try:
@@ -65,14 +67,28 @@ def close(
             f"/v1/incidents/{incident}/close", {"choice": choice, "reason": reason}
         )
     except NotRunning:
-        with opened(project) as store, in_its_place(project, store) as controller:
-            operations = Operations(project, store, controller)
-            document = operations.close_incident(incident, choice, reason=reason, actor=actor())
+        document = _close_offline(project, incident, choice, reason)
     if as_json:
         output.data(document)
         return
+    moved = document["rolledBack"]
+    if moved is not None:
+        output.text(f"✔ {moved['text']}")
+    elif choice == "roll_back":
+        output.text(f"v{document['champion']} of '{document['model']}' serves again since before")
     output.text(f"✔ incident '{document['id']}' closed: {choice}")
-    if choice == "roll_back":
-        output.note(
-            f"Nothing has moved yet: `seatrial rollback {document['model']}` brings v{document['champion']} back."
-        )
+
+
+def _close_offline(project: Project, incident: str, choice: str, reason: str) -> dict[str, Any]:
+    """Without the control plane: the gateway is switched directly, as `seatrial rollback` does."""
+    from seatrial.control import closing, emergency
+    from seatrial.control.offline import in_its_place
+
+    def go_home(model: str, why: str) -> Switched:
+        return emergency.rollback(project, model, reason=why, actor=actor())
+
+    with opened(project) as store:
+        moved = closing.act(store, incident, choice, reason, go_home)
+        with in_its_place(project, store) as controller:
+            now = controller.clock.now()
+            return closing.record(controller.store, incident, choice, reason, actor=actor(), now=now, moved=moved)

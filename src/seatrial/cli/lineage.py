@@ -38,6 +38,8 @@ class Flags:
     model_framework: str | None = None
     params: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    importances: dict[str, float] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 def document(file: Path | None, flags: Flags, directory: Path, *, same: Sequence[str] = ()) -> dict[str, Any]:
@@ -198,7 +200,8 @@ def _data(flags: Flags) -> dict[str, Any]:
         rows = count_rows(flags.data) if rows is None else rows
     if digest is not None and rows is None:
         raise UsageError("ST0875", f"data {name or digest}: how many rows it has is not known.", remedy="--data-rows N")
-    given = {"digest": digest, "rows": rows, "start": flags.data_start, "end": flags.data_end, "name": name}
+    given = {"digest": digest, "rows": rows, "start": flags.data_start, "end": flags.data_end, "name": name,
+             "sources": flags.sources or None}  # fmt: skip
     return {key: value for key, value in given.items() if value is not None}
 
 
@@ -210,6 +213,7 @@ def _model(flags: Flags) -> dict[str, Any]:
         "framework": flags.model_framework,
         "hyperparameters": flags.params or None,
         "metrics": flags.metrics or None,
+        "importances": flags.importances or None,
     }
     return {key: value for key, value in given.items() if value is not None}
 

@@ -9,8 +9,10 @@ import typer
 
 from seatrial.cli import anchor as anchors
 from seatrial.cli import contract as contracts
+from seatrial.cli import difference as differences
 from seatrial.cli import output
 from seatrial.cli import safety as safeties
+from seatrial.cli import standby as standbys
 from seatrial.cli.session import actor, opened, project_of
 from seatrial.errors import UsageError
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Models and their versions.", no_args_is_help=True)
 app.command("anchor")(anchors.anchor)
 app.command("safety")(safeties.safety)
+app.command("diff")(differences.diff)
+app.command("standby")(standbys.standby)
 
 Name = Annotated[str, typer.Argument(help="The model.")]
 UnitHeader = Annotated[str, typer.Option(help="Request header that carries the unit (user, account, device).")]
@@ -126,6 +130,12 @@ def register(
     metric: Annotated[
         list[str] | None, typer.Option(metavar="KEY=NUMBER", help="A training metric; may repeat.")
     ] = None,
+    importance: Annotated[
+        list[str] | None, typer.Option(metavar="FEATURE=NUMBER", help="How much a feature weighs; may repeat.")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(metavar="FEATURE=NAME", help="Where a feature comes from; may repeat.")
+    ] = None,
     features: Annotated[str | None, typer.Option(metavar="A,B,C", help="Columns in the model's order.")] = None,
     output_: Annotated[Literal["predict_proba", "predict"], typer.Option("--output", help="What it answers.")] = (
         "predict_proba"
@@ -189,6 +199,7 @@ def register(
         data_end=data_end, model_digest=model_digest or (digest if lineage is None else None),
         model_file=model_file, model_framework=model_framework,
         params=given.pairs(param, "--param"), metrics=given.numbers(metric, "--metric"),
+        importances=given.numbers(importance, "--importance"), sources=given.texts(source, "--source"),
     )  # fmt: skip
     came_from = given.document(lineage, flags, Path.cwd(), same=given.digests(artifact, digest))
     given.require(came_from, name)
@@ -293,7 +304,9 @@ def _show_model(m: dict[str, Any]) -> None:
     output.text(f"{'Unit header:':<14}{m['unitHeader']}")
     for place, (field, value) in enumerate(contracts.lines(m["contract"])):
         output.text(f"{'' if place else 'Contract:':<14}{field} {value}")
-    output.text(f"{'Safety:':<14}" + ", ".join(f"{field} {value}" for field, value in m["safety"].items()))
+    told = ", ".join(f"{field} {value}" for field, value in m["safety"].items() if field != "fallback")
+    output.text(f"{'Safety:':<14}{told}")
+    output.text(f"{'Standby:':<14}{m['standby']['text']}")
     for pointer, number in m["pointers"].items():
         if number is not None:
             output.text(f"{pointer.capitalize() + ':':<14}v{number}")

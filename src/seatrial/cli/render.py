@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from seatrial.cli.reconciled import follow_up
+from seatrial.control.documents.ways_home import way_home_text
 from seatrial.control.documents.wording import (
     STAGE,
     STATUS,
@@ -31,7 +32,7 @@ HISTORY = 10
 
 def tree(r: Document) -> str:
     """A rollout (``seatrial.rollout.v1``): where it stands, its stages, the latest look, what was decided."""
-    return "\n".join([*_head(r), "", *_stages(r), *_look(r), *follow_up(r), *_history(r)])
+    return "\n".join([*_head(r), "", *_stages(r), *_look(r), *_ways_home(r), *follow_up(r), *_history(r)])
 
 
 def explanation(r: Document) -> str:
@@ -146,6 +147,16 @@ def _verdict(v: Document) -> Iterator[str]:
     if v["needs"] and v["verdict"] != "pass":
         when = "" if v["expected"] is None else f", about {clock(v['expected'])}"
         yield f"  {v['needs']}{when}"
+
+
+def _ways_home(r: Document) -> Iterator[str]:
+    ways = r.get("waysHome") or []
+    if ways:
+        yield ""
+        yield "Ways home"
+    for way in ways:
+        by = "" if way["actor"] == "seatrial" else f" ({way['actor']})"
+        yield f"{clock(way['at'])}  {way_home_text(way)}{by}"
 
 
 def _history(r: Document) -> Iterator[str]:

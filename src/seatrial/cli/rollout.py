@@ -9,7 +9,7 @@ import typer
 
 from seatrial.cli import output
 from seatrial.cli.session import opened, project_of
-from seatrial.errors import Conflict, UsageError
+from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.control.project import Project
@@ -23,6 +23,11 @@ Timeout = Annotated[str, typer.Option(metavar="60s", help="How long to follow; a
 Reason = Annotated[str, typer.Option(help="Why; goes into the audit log.")]
 
 
+Override = Annotated[
+    str, typer.Option(metavar="REASON", help="Why a plan may skip what its impact asks for; needs an approver.")
+]
+
+
 @app.command("start")
 def start(
     context: typer.Context,
@@ -30,9 +35,7 @@ def start(
     version: Annotated[int, typer.Argument(help="The candidate.")],
     plan: Annotated[Path, typer.Option(help="The plan's YAML file.")],
     salt: Annotated[str | None, typer.Option(help="Assign units as another rollout did.", show_default="new")] = None,
-    override: Annotated[
-        str, typer.Option(metavar="REASON", help="Why a plan may skip what its impact asks for; needs an approver.")
-    ] = "",
+    override: Override = "",
     watch: Watch = False,
     as_json: output.Json = False,
 ) -> None:
@@ -42,6 +45,7 @@ def start(
 
     project = project_of(context)
     checked = check_plan(read_plan(plan), override=override)
+    _warn_of_the_way_home(project, model)
     body = {"model": model, "version": version, "plan": plan_to_json(checked), "salt": salt, "override": override}
     answer = Client(project).post("/v1/rollouts", body)
     if as_json:
@@ -51,6 +55,18 @@ def start(
         _tell_erosion(project, model, checked)
     if watch:
         _follow(project, answer["rollout"])
+
+
+def _warn_of_the_way_home(project: Project, model: str) -> None:
+    """Said before anything begins: a rollout that goes wrong ends there. What is wrong else, the start itself says."""
+    from contextlib import suppress
+
+    from seatrial.cli.client import Client
+    from seatrial.errors import SeatrialError
+
+    with suppress(SeatrialError):
+        if warning := Client(project).get(f"/v1/models/{model}/standby")["warning"]:
+            output.note(f"⚠ {warning}")
 
 
 @app.command("list")
@@ -145,30 +161,49 @@ def abort(context: typer.Context, rollout: Rollout, reason: Reason = "", as_json
         _nothing_to_do(document, as_json)
 
 
+@app.command("retry")
+def retry(
+    context: typer.Context,
+    rollout: Rollout,
+    reason: Reason = "",
+    override: Override = "",
+    watch: Watch = False,
+    as_json: output.Json = False,
+) -> None:
+    """Try a rollout that is over once more: the same version and plan, with units that are drawn anew."""
+    from seatrial.cli.client import Client
+
+    project = project_of(context)
+    before = _read(project, rollout)
+    answer = Client(project).post(f"/v1/rollouts/{before['id']}/retry", {"reason": reason, "override": override})
+    if as_json:
+        output.data(answer)
+    else:
+        what = f"{before['model']} v{before['candidate']}"
+        output.text(f"✔ rollout '{answer['rollout']}' started: {what} by the plan of {before['id']}")
+    if watch:
+        _follow(project, answer["rollout"])
+
+
 @app.command("undo")
-def undo(context: typer.Context, rollout: Rollout, reason: Reason = "", as_json: output.Json = False) -> None:
+def undo(
+    context: typer.Context,
+    rollout: Rollout,
+    reason: Reason = "",
+    force: Annotated[bool, typer.Option("--force", help="Also to a version that does not answer.")] = False,
+    as_json: output.Json = False,
+) -> None:
     """Take back what a rollout did: abort a running one; after a promotion bring the former champion back."""
-    from seatrial.cli.switch import roll_back
-    from seatrial.control.documents import catalog
+    from seatrial.cli import switch
 
     project = project_of(context)
     document = _read(project, rollout)
     if document["active"]:
         _by_hand(context, rollout, "abort", as_json, reason=reason)
-        return
-    if document["status"] != "promoted":
+    elif document["status"] != "promoted":
         _nothing_to_do(document, as_json)
-        return
-    with opened(project) as store, store.read() as tx:
-        champion = catalog.model(tx, project, document["model"])["pointers"]["champion"]
-    if champion != document["candidate"]:
-        raise Conflict(
-            "ST0881",
-            f"rollout '{document['id']}' made v{document['candidate']} the champion of '{document['model']}', "
-            f"which is v{champion} now.",
-            remedy=f"`seatrial rollback {document['model']}` goes back from v{champion}.",
-        )
-    roll_back(project, document["model"], reason or f"undo {document['id']}", as_json)
+    else:
+        switch.undo(project, document["id"], document["model"], reason, force, as_json)
 
 
 @app.command("explain")

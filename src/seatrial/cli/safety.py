@@ -41,4 +41,7 @@ def safety(
     if as_json:
         output.data(document)
     else:
-        output.text(f"{name}: " + ", ".join(f"{field} {value}" for field, value in document["safety"].items()))
+        output.text(
+            f"{name}: "
+            + ", ".join(f"{field} {value}" for field, value in document["safety"].items() if field != "fallback")
+        )

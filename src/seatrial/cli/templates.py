@@ -38,6 +38,15 @@ gateway:
 # The log of requests as they came, bodies and unit ids, lives until it is read; what is kept of it lives longer.
 #capture: {{rotate: 64MiB, rotateEvery: 1h, retention: 90d}}
 
+# provenFor: how long a measured time to serve of a standby holds. retention: how long a champion that was replaced is
+# kept as the way home (null: until the next promotion takes its place).
+#standby: {{provenFor: 30d, retention: null}}
+
+# How often the way home is rehearsed, by tier, and what a drill must achieve (null: nothing is due), for example
+#   {{tier1: 30d, tier2: 91d, tier3: 365d, owner: ann, participants: [bob], businessHours: "09:00-17:00",
+#    unannounced: true, seed: 7, share: 1%, targets: {{detect: 60s, zero: 60s}}}}
+#drills: null
+
 # Who is told when something happens, for example
 #   - {{name: ops, format: slack, urlEnv: SLACK_URL, kinds: ["rollout.*"], minSeverity: warning}}
 #alerts: []
@@ -76,6 +85,7 @@ _REST: Final = """
 #justifyMargins: null
 #erosionAtMost: null
 #onReconciledHarm: null
+#backWithin: null
 #pacing: null
 #impact: null
 #ethics: null

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from seatrial import processes
+from seatrial.control.counting import COLUMNS, Key, from_rows, requests_in, to_rows
 from seatrial.control.project import Project
 from seatrial.control.rotation import Rotation
+from seatrial.control.routers import Routers, in_process
 from seatrial.errors import Unavailable
 from seatrial.events.capture import CaptureContext, convert
 from seatrial.events.log import LogReader, Progress
@@ -29,14 +30,9 @@ from seatrial.gateway.envoy import Envoy
 from seatrial.gateway.files import write_atomically
 from seatrial.ids import Arm
 
-Key = tuple[str, int, str]
-"""Rollout, phase, arm."""
-
 SETTLE_S = 10.0
 LAG_S = 1.0
 """What Envoy counted this long before a log was drained is in it: Envoy writes its log every 0.2 s."""
-
-_COLUMNS = ["row", "rollout", "phase", "arm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +57,7 @@ class Collector:
         self._logged: Counter[Key] = Counter()
         self._sure = False
         self._rotation = Rotation(project.config.capture)
+        self._routers = Routers(Path(envoy.settings.live_log).parent, project.state / "capture", self._rotation)
         self._logs = [Path(envoy.settings.live_log), Path(envoy.settings.shadow_log)]
         self._readings: deque[tuple[float, Mapping[Key, int]]] = deque()
         self._latest: Mapping[Key, int] = {}
@@ -90,6 +87,8 @@ class Collector:
         for reader, progress in self._sources:
             make = partial(self._convert, scope.contexts, watermark, captured_at)
             rows += ingest(reader, progress, self._project.events, make)
+        make = partial(self._convert, in_process(scope.contexts), watermark, captured_at)
+        rows += self._routers.drain(self._project.events, make, scope.rollouts)
         assert self._outcomes is not None
         self._outcomes.convert(watermark=watermark)
         if not was_sure:
@@ -128,16 +127,16 @@ class Collector:
         """Logged and counted requests of a rollout per (phase, arm).
 
         What is logged must lie between what Envoy had counted a while before the log was drained and what it has
-        counted now. Without Envoy's word nothing is claimed.
+        counted now; for services that route by themselves likewise. Without Envoy's word nothing is claimed.
         """
-        now = self._read_counters()
+        now, routed = self._read_counters(), self._routers.high()
         found: dict[tuple[int, Arm], Captured] = {}
-        for key in {*(now or {}), *self._logged}:
+        for key in {*(now or {}), *self._logged, *routed}:
             if key[0] != rollout or key[2] not in ("champion", "canary", "shadow"):
                 continue
             arm: Arm = key[2]  # type: ignore[assignment]
-            logged, low = self._logged[key], self._low.get(key, 0)
-            high = None if now is None else max(now.get(key, 0), low)
+            logged, low = self._logged[key], self._low.get(key, 0) + self._routers.low.get(key, 0)
+            high = None if now is None else max(now.get(key, 0) + routed[key], low)
             counted = None if high is None else min(max(logged, low), high)
             found[key[1], arm] = Captured(logged, counted, self._lost.get(key, 0))
         return found
@@ -154,11 +153,12 @@ class Collector:
         kept = self._kept(name)
         if kept is None:
             counted = {} if fresh else self._envoy.counters()
-            lost = {key: n - self._logged[key] for key, n in self._latest.items() if n > self._logged[key]}
-            bases = {k: self._logged[k] + lost.get(k, 0) - counted.get(k, 0) for k in {*self._logged, *lost}}
+            logged = self._by_envoy()
+            lost = {key: n - logged[key] for key, n in self._latest.items() if n > logged[key]}
+            bases = {k: logged[k] + lost.get(k, 0) - counted.get(k, 0) for k in {*logged, *lost}}
             kept = bases, lost
             self._bases_file.parent.mkdir(parents=True, exist_ok=True)
-            document = {"envoy": name, "bases": _rows(bases), "lost": _rows(lost)}
+            document = {"envoy": name, "bases": to_rows(bases), "lost": to_rows(lost)}
             write_atomically(self._bases_file, json.dumps(document) + "\n", mode=0o600)
         (self._bases, self._lost), self._attached = kept, name
         self._readings.clear()
@@ -173,7 +173,7 @@ class Collector:
         """What was logged and lost before this Envoy began to count; None for one that nobody has counted with yet."""
         try:
             kept = json.loads(self._bases_file.read_text())
-            return (_by_key(kept["bases"]), _by_key(kept["lost"])) if kept["envoy"] == name else None
+            return (from_rows(kept["bases"]), from_rows(kept["lost"])) if kept["envoy"] == name else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -181,7 +181,7 @@ class Collector:
         """Overwrite what was read and is still in the logs; call it right after ``collect``."""
         assert self._sure
         assert self._outcomes is not None
-        for reader, progress in self._sources:
+        for reader, progress in [*self._sources, *self._routers.sources()]:
             reader.scrub(progress)
         self._outcomes.scrub()
 
@@ -191,6 +191,7 @@ class Collector:
             reader.close()
         if self._outcomes is not None:
             self._outcomes.close()
+        self._routers.close()
         self._sources, self._outcomes, self._sure = [], None, False
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -201,6 +202,7 @@ class Collector:
         for path in self._logs:
             progress = Progress(self._project.state / "capture" / f"{path.stem}.json")
             self._sources.append((LogReader(path, progress.load()), progress))
+        self._routers.open()
         self._outcomes = OutcomeLog(self._project.outcomes)
 
     def _rotate(self) -> None:
@@ -214,7 +216,7 @@ class Collector:
     ) -> dict[str, pa.Table]:
         tables = convert(data, contexts, watermark=watermark, captured_at=captured_at)
         for table in tables.values():
-            self._count(table.select(_COLUMNS))
+            self._logged.update(requests_in(table))
         return tables
 
     # ── counting ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -226,23 +228,19 @@ class Collector:
         for model in sorted(set(rollouts.values())):
             for part in list_parts(model_directory(self._project.events, model)):
                 with pq.ParquetFile(part.path) as file:
-                    self._count(file.read(columns=_COLUMNS), only=rollouts.keys())
+                    self._logged.update(requests_in(file.read(columns=COLUMNS), only=rollouts.keys()))
                     for rollout, phase, arm, n in Notes.of(file.schema_arrow.metadata).requests:
                         self._logged[rollout, phase, arm] += n
 
-    def _count(self, table: pa.Table, only: Collection[str] | None = None) -> None:
-        stamped = pc.and_(pc.is_valid(table["rollout"]), pc.is_valid(table["phase"]))
-        wanted = pc.and_(pc.equal(table["row"], 0), stamped)
-        if only is not None:
-            wanted = pc.and_(wanted, pc.is_in(table["rollout"], pa.array(sorted(only), pa.string())))
-        groups = table.filter(wanted).group_by(["rollout", "phase", "arm"]).aggregate([("row", "count")])
-        for row in groups.to_pylist():
-            self._logged[row["rollout"], row["phase"], row["arm"]] += row["row_count"]
+    def _by_envoy(self) -> Counter[Key]:
+        """Of the requests that are logged, those that Envoy has counted."""
+        return Counter(self._logged) - self._routers.logged
 
     def _missing(self, counted: Mapping[Key, int] | None, rollouts: Mapping[str, str]) -> dict[Key, int] | str:
         if counted is None:
             return "Envoy does not say how many"
-        there = {key: self._logged[key] + self._lost.get(key, 0) for key in counted}  # nobody waits for what is lost
+        logged = self._by_envoy()
+        there = {key: logged[key] + self._lost.get(key, 0) for key in counted}  # nobody waits for what is lost
         return {key: n - there[key] for key, n in counted.items() if key[0] in rollouts and there[key] < n}
 
     def _copies_in_flight(self) -> bool:
@@ -272,11 +270,3 @@ class Collector:
             self._readings.append((now, reading))
         while self._readings and now - self._readings[0][0] >= LAG_S:
             self._low = self._readings.popleft()[1]
-
-
-def _rows(counts: Mapping[Key, int]) -> list[list[object]]:
-    return [[*key, n] for key, n in sorted(counts.items())]
-
-
-def _by_key(rows: list[tuple[str, int, str, int]]) -> dict[Key, int]:
-    return {(rollout, phase, arm): n for rollout, phase, arm, n in rows}

@@ -24,6 +24,8 @@ from seatrial import processes
 from seatrial.control.alerting import alerts
 from seatrial.control.clock import EPOCH, Clock, StoredClock, WallClock
 from seatrial.control.collector import Collector, Scope
+from seatrial.control.drills.calendar import DrillWatch
+from seatrial.control.homecomings import Homecomings, Way
 from seatrial.control.housekeeping import Housekeeping
 from seatrial.control.journal import Entry, Homecoming
 from seatrial.control.ledger import Ledger
@@ -34,6 +36,7 @@ from seatrial.control.project import Project
 from seatrial.control.reading import capture_context
 from seatrial.control.reconciler import Reconciler
 from seatrial.control.render import active_release
+from seatrial.control.standbys import Standbys
 from seatrial.control.traffic import RETRY_S, STORE_DOWN, Traffic
 from seatrial.events.capture import CaptureContext
 from seatrial.events.outcomes import OutcomeLog
@@ -76,13 +79,18 @@ class Controller:
         self.collector = Collector(project, self.envoy)
         self.lock, self.collecting = threading.RLock(), threading.RLock()
         self.quiet = Locks(self.collecting, self.lock)
-        self.ledger = Ledger(self.store, self.traffic, self.clock)
-        self.looks = Looks(project, self.store, self.artifacts, self.traffic, self.collector, self.ledger, self.quiet)
+        self.homecomings = Homecomings(project, self.store, self.envoy, self.clock)
+        self.ledger = Ledger(self.store, self.traffic, self.clock, self.homecomings)
+        self.looks = Looks(
+            project, self.store, self.artifacts, self.traffic, self.collector, self.ledger, self.quiet, self.collecting
+        )
         self.housekeeping = Housekeeping(
             project, self.store, self.collector, self.clock, self.quiet,
             drain=self._drain, watermark=self.watermark, forget=self.looks.forget,
         )  # fmt: skip
         self.reconciler = Reconciler(project, self.store, self.clock, until=self.watermark, go_home=self.go_home)
+        self.standbys = Standbys(project, self.store, self.clock)
+        self.drills = DrillWatch(project, self.store, self.clock)
         self.probes = Probes(self._probed)
         self.lost: LeaseLost | None = None
         self._started = False
@@ -122,6 +130,7 @@ class Controller:
 
     def stop(self) -> None:
         """Release everything. Envoy and the hosts go on: traffic does not depend on this process."""
+        self.homecomings.close()
         with self.quiet:
             self._started = False
             self.looks.close()
@@ -141,7 +150,7 @@ class Controller:
 
         An error of one round is logged, not fatal.
         """
-        with self.probes, self.housekeeping, self.reconciler:
+        with self.probes, self.housekeeping, self.reconciler, self.standbys, self.drills:
             while not stopping.wait(TICK_S):
                 try:
                     self.tick()
@@ -315,10 +324,10 @@ class Controller:
         if self.replay:
             self.reconciler.take(self.watermark())
 
-    def protect(self, move: Entry) -> Applied:
+    def protect(self, move: Entry, *, began: float | None = None, since: datetime | None = None) -> Way | None:
         """Put a protective move in force at once; ``finish`` records it. From here on no crash takes it back."""
         with self.lock:
-            return self.ledger.protect(move)
+            return self.ledger.protect(move, began=began, since=since)
 
     def go_home(self, move: Homecoming) -> None:
         """Bring a model's standby back: routed, recorded, and its host and routes as they should be."""

@@ -15,20 +15,24 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from seatrial.control import fallbacks
 from seatrial.control.clock import Clock, StoredClock, WallClock
 from seatrial.control.gateway import gateway_of as gateway_of
 from seatrial.control.journal import Homecoming, Journal
 from seatrial.control.moves import abort_of
 from seatrial.control.project import Project
 from seatrial.control.recorder import record, record_homecoming, record_revival
-from seatrial.control.render import Desired, Release, VersionKey, desired, route_table
+from seatrial.control.render import Desired, HostKey, Release, desired, route_table
+from seatrial.control.stand_ins import recorded_endpoints
 from seatrial.control.states import decision_from_json, state_from_json
-from seatrial.control.switched import Switched, shares
+from seatrial.control.switched import Switched, require_another, shares
+from seatrial.control.way_back import Target, answers, lift_limit, taken_back, target_of
 from seatrial.errors import Conflict, IntegrityError, NotFound, SeatrialError, Unavailable, UsageError
 from seatrial.gateway.envoy import Envoy
 from seatrial.gateway.kill import KillLatch, KillMode, apply_latches, read_latches, remove_latch, write_latch
 from seatrial.gateway.routes import Endpoint, ModelRoute, RouteTable
 from seatrial.ids import ModelName, VersionNumber
+from seatrial.registry.fallback import host_name
 from seatrial.store.db import Store
 
 TRIES = 3
@@ -59,6 +63,7 @@ def kill(project: Project, model: str, mode: KillMode, *, reason: str, actor: st
     began = time.perf_counter()
     envoy = gateway_of(project)
     _require_known(project, envoy, model)
+    _require_level(project, envoy, model, mode)
     again = any(latch.model == model for latch in read_latches(project.kill_latches))
     write_latch(project.kill_latches, KillLatch(model, mode, actor, reason, datetime.now(UTC)))
     if envoy.pid is None:
@@ -83,6 +88,17 @@ def kill(project: Project, model: str, mode: KillMode, *, reason: str, actor: st
     return _switched(envoy, model, mode, began, "killed")
 
 
+def known_models(project: Project) -> list[str]:
+    """Names of all models, as far as gateway and store can say: those in traffic, and those that may be put there."""
+    table = gateway_of(project).table()
+    names = {*(route.model for route in table.models), *table.unavailable}
+    with suppress(*STORE_DOWN), Store.open(project.store_url, patience=PATIENCE) as store, store.read() as tx:
+        names |= {want.model.name for want in desired(tx)}
+    if not names:
+        raise NotFound("ST0738", "there is no model to kill.", remedy="`seatrial model list`")
+    return sorted(names)
+
+
 def revive(project: Project, model: str, *, reason: str, actor: str) -> Switched:
     """Take the latch away, recorded first; the champion serves again where the gateway still knows its address."""
     began = time.perf_counter()
@@ -92,6 +108,8 @@ def revive(project: Project, model: str, *, reason: str, actor: str) -> Switched
         if latch is None:
             raise NotFound("ST0733", f"model '{model}' is not killed.", remedy="`seatrial model list` shows who is.")
         now = clock_of(project, store).now()
+        with store.read() as tx:
+            require_another(tx.models.get_model(model), [latch], actor)
         with store.begin() as tx:
             record_revival(tx, latch, actor, reason, now)
         remove_latch(project.kill_latches, model)
@@ -105,21 +123,47 @@ def revive(project: Project, model: str, *, reason: str, actor: str) -> Switched
     return _switched(envoy, model, "champion", began, "revived")
 
 
-def rollback(project: Project, model: str, *, reason: str, actor: str) -> Switched:
-    """Abort the model's rollout if there is one, else bring its standby back: routed first, then recorded."""
+def rollback(
+    project: Project, model: str, *, reason: str, actor: str, force: bool = False, undo: str | None = None
+) -> Switched:
+    """Abort the model's rollout; after a promotion bring its standby back; else change nothing.
+
+    Routed first, then recorded. Raises Unavailable (ST0824) where the version to go back to does not answer and the
+    present one does, and nothing can bring it up while the control plane is down; ``force`` goes there all the same.
+    ``undo``: the rollout whose promotion is taken back; raises Conflict as ``way_back.taken_back`` does.
+    """
     began = time.perf_counter()
     envoy = gateway_of(project)
     with Store.open(project.store_url, patience=PATIENCE) as store:
         want = _wanted(store, model)
-        home = want.champion if want.release is not None else _standby(want)
+        with store.read() as tx:
+            done = "" if undo is None else taken_back(tx, undo)
+            found = done or target_of(tx, model, undo=undo is not None)
+        if isinstance(found, str):
+            table = envoy.table()
+            return Switched(model, "", 0.0, table.generation, _split(envoy, table, model), found, changed=False)
+        home = found.home.number
+        if envoy.pid is not None and not force:
+            _require_answer(project, found)
         after = replace(want, champion=home, release=None, previous=None if want.release is None else want.previous)
-        finish = _recording(project, store, want, reason or "rollback", actor)
+        finish = _recording(project, store, want, home, reason or "rollback", actor)
         if envoy.pid is not None:
             _apply(project, envoy, lambda table: _with_route(table, _require_route(project, table, after)))
         took = time.perf_counter()
         finish()
     done = "rolled back" if envoy.pid is not None else f"rolled back in the store; {NEXT_START}"
     return _switched(envoy, model, f"v{home}", began, done, until=took)
+
+
+def _require_answer(project: Project, found: Target) -> None:
+    """Nobody is sent to a version that does not answer while the present one does. Its limit, if any, is lifted."""
+    name, home = found.home.model, found.home.number
+    lift_limit(project, name, home)
+    if not answers(project, name, home) and answers(project, name, found.present):
+        raise Unavailable(
+            "ST0824", f"model '{name}' was not rolled back: v{home} does not answer, and v{found.present} does.",
+            remedy=f"`seatrial up` brings v{home} up; --force goes there all the same.",
+        )  # fmt: skip
 
 
 # ── routes ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -156,7 +200,7 @@ def _render(project: Project, store: Store, table: RouteTable, model: str) -> Mo
 
 
 def _route(project: Project, table: RouteTable, want: Desired) -> ModelRoute | None:
-    endpoints = _endpoints(table)
+    endpoints = {**recorded_endpoints(project), **_endpoints(table)}  # a kill may have taken addresses out of the table
     if (want.model.name, want.champion) not in endpoints:
         return None
     return route_table([want], endpoints, project.config, generation=0).models[0]
@@ -173,11 +217,11 @@ def _require_route(project: Project, table: RouteTable, want: Desired) -> ModelR
     return route
 
 
-def _endpoints(table: RouteTable) -> dict[VersionKey, Endpoint]:
+def _endpoints(table: RouteTable) -> dict[HostKey, Endpoint]:
     return {
-        (ModelName(route.model), VersionNumber(int(backend.version))): backend.endpoint
+        (ModelName(route.model), host_name(backend.version)): backend.endpoint
         for route in table.models
-        for backend in (route.champion, route.canary, route.shadow, route.fallback)
+        for backend in (route.champion, route.canary, route.shadow, *route.fallbacks)
         if backend is not None
     }
 
@@ -194,21 +238,13 @@ def _wanted(store: Store, model: str) -> Desired:
     raise Conflict("ST0822", f"model '{model}' has no champion, so it has no traffic.")
 
 
-def _standby(want: Desired) -> VersionNumber:
-    if want.previous is None:
-        raise Conflict(
-            "ST0317",
-            f"model '{want.model.name}' has neither a rollout nor a previous champion: nothing to roll back.",
-            remedy=f"`seatrial kill {want.model.name}` takes it out of traffic.",
-        )
-    return want.previous
-
-
-def _recording(project: Project, store: Store, want: Desired, reason: str, actor: str) -> Callable[[], None]:
+def _recording(
+    project: Project, store: Store, want: Desired, home: VersionNumber, reason: str, actor: str
+) -> Callable[[], None]:
     """What records the rollback. It is journalled now, so that a crash before the record is made good later."""
     now = clock_of(project, store).now()
     if want.release is None:
-        move = Homecoming(want.model.name, want.champion, _standby(want), actor, reason, now.isoformat())
+        move = Homecoming(want.model.name, want.champion, home, actor, reason, now.isoformat())
         Journal(project.run / "journal.jsonl").write(move)
 
         def roll_back() -> None:
@@ -246,6 +282,20 @@ def _require_known(project: Project, envoy: Envoy, model: str) -> None:
         raise NotFound(
             "ST0702", f"the gateway has no model '{model}'.", remedy=f"It knows: {', '.join(sorted(known))}."
         )
+
+
+def _require_level(project: Project, envoy: Envoy, model: str, mode: KillMode) -> None:
+    """The store is asked only about a level that is not in force: it may be slow to say that it is down."""
+    in_force = {
+        backend.level
+        for route in envoy.table().models
+        if route.model == model
+        for backend in (route.champion, *route.fallbacks)
+    }
+    if mode in fallbacks.NOT_CHAINED or mode in in_force:
+        return
+    with suppress(*STORE_DOWN), Store.open(project.store_url, patience=PATIENCE) as store, store.read() as tx:
+        fallbacks.require_level(model, mode, tx.models.get_model(model).safety.fallback)
 
 
 # ── result ─────────────────────────────────────────────────────────────────────────────────────────────────────────

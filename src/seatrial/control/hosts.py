@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import cast
 
 from seatrial import processes
 from seatrial.control.probes import TIMEOUT_S, Target
 from seatrial.control.project import Project
-from seatrial.control.render import VersionKey
+from seatrial.control.render import HostKey
+from seatrial.control.stand_ins import Wanted, stand_in_spec
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.gateway.routes import Endpoint
-from seatrial.ids import ModelName, VersionNumber
+from seatrial.ids import ModelName
+from seatrial.registry.fallback import called, host_name
 from seatrial.registry.version import ModelVersion
 from seatrial.serving.process import HostProcess, host_info
-from seatrial.serving.spec import ArtifactFormat, HostSpec, Reading
+from seatrial.serving.spec import HostSpec, Reading
+from seatrial.serving.versions import host_spec
 from seatrial.store.artifacts import ArtifactStore
 
 log = logging.getLogger("seatrial.control")
@@ -52,53 +54,79 @@ class Hosts:
 
     def __init__(self, project: Project, artifacts: ArtifactStore) -> None:
         self._project, self._artifacts = project, artifacts
-        self._running: dict[VersionKey, HostProcess] = {}
-        self._unproven: set[VersionKey] = set()
-        self._restarted: set[VersionKey] = set()
-        self._held: Counter[VersionKey] = Counter()
-        self._deaths: dict[VersionKey, _Deaths] = {}
-        self._left_out: dict[VersionKey, str] = {}
-        self._leaving: dict[VersionKey, threading.Thread] = {}
+        self._running: dict[HostKey, HostProcess] = {}
+        self._unproven: set[HostKey] = set()
+        self._restarted: set[HostKey] = set()
+        self._held: Counter[HostKey] = Counter()
+        self._deaths: dict[HostKey, _Deaths] = {}
+        self._left_out: dict[HostKey, str] = {}
+        self._leaving: dict[HostKey, threading.Thread] = {}
 
     def ensure(
-        self, versions: Iterable[ModelVersion], readings: Mapping[ModelName, Reading]
-    ) -> dict[VersionKey, Endpoint]:
-        """Start or adopt a host for each version; returns where all of them listen, ready or not.
+        self,
+        versions: Iterable[ModelVersion],
+        readings: Mapping[ModelName, Reading],
+        stand_ins: Iterable[Wanted] = (),
+        limits: Mapping[HostKey, int] | None = None,
+    ) -> dict[HostKey, Endpoint]:
+        """Start or adopt a host for each version and stand-in; returns where all of them listen, ready or not.
 
-        One that cannot be started (a changed artifact) is left out: the others run all the same.
+        One that cannot be started (a changed artifact) is left out: the others run all the same. ``limits``: requests
+        at once of those that are scaled down.
         """
+
+        def reading(version: ModelVersion) -> Reading:
+            return replace(readings[version.model], limit=(limits or {}).get((version.model, version.number)))
+
         before, self._left_out = self._left_out, {}
-        for version in versions:
-            key = (version.model, version.number)
+        asked: list[tuple[HostKey, Callable[[], HostKey]]] = [
+            *(((v.model, v.number), partial(self.bring_up, v, reading(v))) for v in versions),
+            *(((w.model.name, w.stand_in.name), partial(self._stand_in, w, readings[w.model.name])) for w in stand_ins),
+        ]
+        for key, bring_up in asked:
             try:
-                self.bring_up(version, readings[version.model])
+                bring_up()
             except (SeatrialError, OSError) as error:
                 self._left_out[key] = str(error)
                 if before.get(key) != str(error):
-                    log.exception("the host of %s cannot be started", version.name)
+                    log.exception("the host of %s cannot be started", called(*key))
         return self.endpoints()
 
-    def left_out(self) -> dict[VersionKey, str]:
+    def left_out(self) -> dict[HostKey, str]:
         """Versions that are wanted and have no host, and why."""
         return dict(self._left_out)
 
-    def bring_up(self, version: ModelVersion, reading: Reading) -> VersionKey:
+    def bring_up(self, version: ModelVersion, reading: Reading) -> HostKey:
         """Start or adopt the host of one version; one that runs is told how bodies are read now."""
-        key = (version.model, version.number)
+
+        def verified() -> None:
+            if version.serving.artifact is not None:
+                self._artifacts.verify(version.serving.artifact)
+
+        return self._bring_up((version.model, version.number), lambda: self._spec(version), reading, verified)
+
+    def _stand_in(self, wanted: Wanted, reading: Reading) -> HostKey:
+        key = (wanted.model.name, wanted.stand_in.name)
+        return self._bring_up(key, lambda: stand_in_spec(self._project, self._artifacts, wanted), reading)
+
+    def _bring_up(
+        self, key: HostKey, spec: Callable[[], HostSpec], reading: Reading, verified: Callable[[], None] = lambda: None
+    ) -> HostKey:
+        """``verified`` raises for what must not be loaded; one that is adopted has loaded it already."""
         host = self._running.get(key)
         if host is None:
-            self._running[key] = self._launch(key, version, reading)
+            self._running[key] = self._launch(key, spec().read_as(reading), verified)
         elif host.spec.reading != reading and not host.reread(reading):
-            log.warning("the host of %s does not take the new contract and is restarted", version.name)
+            log.warning("the host of %s does not take the new contract and is restarted", called(*key))
             host.stop(grace=RESTART_GRACE_S)
             host.start()
         return key
 
-    def wait(self, key: VersionKey, timeout_s: float = READY_S) -> None:
+    def wait(self, key: HostKey, timeout_s: float = READY_S) -> None:
         """Until this one gives answers. Raises Unavailable if it does not, or has ended."""
         if not self._running[key].ready(timeout_s):
             raise Unavailable(
-                "ST0830", f"the host of {key[0]} v{key[1]} did not become ready within {timeout_s:g} s.",
+                "ST0830", f"the host of {called(*key)} did not become ready within {timeout_s:g} s.",
                 remedy=f"See `seatrial logs {key[0]}-{key[1]}`.",
             )  # fmt: skip
 
@@ -113,12 +141,12 @@ class Hosts:
             if time.monotonic() > deadline:
                 break
             time.sleep(POLL_S)
-        for model, number in waiting:
-            log.warning("the host of %s v%s is not up after %g s; it is routed all the same", model, number, timeout_s)
+        for key in waiting:
+            log.warning("the host of %s is not up after %g s; it is routed all the same", called(*key), timeout_s)
         self._unproven.difference_update(asked)
 
     @contextmanager
-    def held(self, key: VersionKey) -> Iterator[None]:
+    def held(self, key: HostKey) -> Iterator[None]:
         """Keep a host that nothing points to yet."""
         self._held[key] += 1
         try:
@@ -126,15 +154,15 @@ class Hosts:
         finally:
             self._held[key] -= 1
 
-    def endpoints(self) -> dict[VersionKey, Endpoint]:
+    def endpoints(self) -> dict[HostKey, Endpoint]:
         """Where every known host listens, whether it answers now or not: Envoy finds out by itself."""
         return {key: Endpoint(host.spec.host, host.port) for key, host in self._running.items()}
 
     def dead(self) -> list[str]:
         """Names of hosts whose process is gone."""
-        return [f"{model} v{number}" for (model, number), host in [*self._running.items()] if not host.alive()]
+        return [called(*key) for key, host in [*self._running.items()] if not host.alive()]
 
-    def pids(self) -> dict[VersionKey, int | None]:
+    def pids(self) -> dict[HostKey, int | None]:
         """The process of every known host."""
         return {key: host.pid for key, host in self._running.items()}
 
@@ -144,16 +172,16 @@ class Hosts:
             Target(key, host.pid, partial(_answers, host)) for key, host in [*self._running.items()] if host.pid
         ]  # fmt: skip
 
-    def end(self, hung: Iterable[VersionKey]) -> list[str]:
+    def end(self, hung: Iterable[HostKey]) -> list[str]:
         """End hosts that do not answer any more, at once; returns their names. ``revive`` starts them again."""
         found = [key for key in hung if key in self._running]
         for key in found:
             self._running[key].kill()
-        return [f"{model} v{number}" for model, number in found]
+        return [called(*key) for key in found]
 
     def starting(self) -> list[str]:
         """Names of hosts that were restarted and do not answer yet."""
-        return [f"{model} v{number}" for model, number in [*self._restarted]]
+        return [called(*key) for key in [*self._restarted]]
 
     def revive(self) -> list[str]:
         """Restart hosts that died; returns their names.
@@ -168,9 +196,9 @@ class Hosts:
             self._running[key].start()
             self._restarted.add(key)
         self._restarted = {key for key in self._restarted if not _has_come_up(self._running.get(key), GLANCE_S)}
-        return [f"{model} v{number}" for model, number in due]
+        return [called(*key) for key in due]
 
-    def _is_due(self, key: VersionKey) -> bool:
+    def _is_due(self, key: HostKey) -> bool:
         now = time.monotonic()
         last = self._deaths.get(key)
         if last is not None and now < last.since + last.pause:
@@ -180,7 +208,7 @@ class Hosts:
         self._deaths[key] = _Deaths(pause, now)
         return True
 
-    def keep_only(self, keys: Iterable[VersionKey]) -> None:
+    def keep_only(self, keys: Iterable[HostKey]) -> None:
         """End the hosts of versions that nothing points to any more. They finish what they began; nobody waits here."""
         kept = {*keys, *+self._held}
         for key in [key for key in self._running if key not in kept]:
@@ -193,7 +221,7 @@ class Hosts:
         for file in sorted((self._project.state / "hosts").glob("*/host.pid")):
             if file.parent not in known:
                 spec = HostSpec.read(file.with_name("spec.json"))
-                key = (ModelName(spec.model), VersionNumber(int(spec.version)))
+                key = (ModelName(spec.model), host_name(spec.version))
                 self._leave(key, HostProcess(spec, file.parent).stop)
 
     def close(self) -> None:
@@ -202,44 +230,25 @@ class Hosts:
             thread.join()
         self._leaving.clear()
 
-    def _leave(self, key: VersionKey, stop: Callable[[], bool]) -> None:
-        thread = threading.Thread(target=stop, name=f"stop {key[0]} v{key[1]}")
+    def _leave(self, key: HostKey, stop: Callable[[], bool]) -> None:
+        thread = threading.Thread(target=stop, name=f"stop {called(*key)}")
         self._leaving = {k: t for k, t in self._leaving.items() if t.is_alive()}
         self._leaving[key] = thread
         thread.start()
 
-    def _launch(self, key: VersionKey, version: ModelVersion, reading: Reading) -> HostProcess:
+    def _launch(self, key: HostKey, spec: HostSpec, verified: Callable[[], None]) -> HostProcess:
         if (leaving := self._leaving.pop(key, None)) is not None:
             leaving.join()  # the new one must not be taken for the old one, nor the other way round
-        process = HostProcess(
-            self._spec(version).read_as(reading), self._project.host_directory(version.model, version.number)
-        )
+        process = HostProcess(spec, self._project.host_directory(*key))
         if not process.adopt():
-            if version.serving.artifact is not None:
-                self._artifacts.verify(version.serving.artifact)
+            verified()
             process.ensure()
             self._unproven.add(key)
         return process
 
     def _spec(self, version: ModelVersion) -> HostSpec:
-        serving = version.serving
-        if serving.kind == "url":
-            return HostSpec(model=version.model, version=str(version.number), kind="proxy", url=serving.url)
-        assert serving.artifact is not None, "the registry refuses an artifact version without artifact"
         memory = self._project.config.hosts.memory
-        return HostSpec(
-            model=version.model,
-            version=str(version.number),
-            kind="artifact",
-            artifact_dir=str(self._artifacts.path(serving.artifact)),
-            format=cast(ArtifactFormat, serving.format),
-            features=serving.features,
-            dtypes=serving.dtypes,
-            output=serving.output,
-            trust_pickle=serving.trust_pickle,
-            trusted_types=serving.trusted_types,
-            memory_limit_mb=None if memory is None else memory.bytes >> 20,
-        )
+        return host_spec(version, self._artifacts, memory_mb=None if memory is None else memory.bytes >> 20)
 
 
 def _answers(host: HostProcess) -> bool:

@@ -7,7 +7,6 @@ change. Compaction and retention leave the evidence of running rollouts as it is
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from bisect import bisect_left
@@ -21,9 +20,9 @@ from seatrial.control.clock import Clock
 from seatrial.control.collector import Collector
 from seatrial.control.project import Project
 from seatrial.control.render import active_release
+from seatrial.control.worker import Worker
 from seatrial.engines.expressions import EARLY
 from seatrial.errors import UsageError
-from seatrial.events.capture import unit_hash
 from seatrial.events.compact import Merged, merge, plan, sweep
 from seatrial.events.erase import Traces, rewrite, traces, without
 from seatrial.events.files import publish
@@ -31,13 +30,11 @@ from seatrial.events.parts import Part, list_parts, model_directory, models_in
 from seatrial.events.retention import cutoff, expired
 from seatrial.events.schema import from_micros, to_micros
 from seatrial.events.shelf import Shelf, Shelved
+from seatrial.events.units import unit_hash
 from seatrial.rollout.state import RolloutState
 from seatrial.store.canonical import iso_z
 from seatrial.store.fenced import FencedStore
-from seatrial.store.leases import LeaseLost
 from seatrial.values import Duration
-
-log = logging.getLogger("seatrial.control")
 
 ACTOR = "seatrial"
 BUSY_S, CALM_S = 2.0, 60.0
@@ -76,7 +73,7 @@ class _Place:
     shelf: Shelf
 
 
-class Housekeeping:
+class Housekeeping(Worker):
     """Compaction, retention and erasure of one project. ``lock`` is the controller's, with that of its collector.
 
     ``drain`` converts everything that is in the logs; ``forget`` has the evidence of a model's rollout summed up again
@@ -95,35 +92,15 @@ class Housekeeping:
         watermark: Callable[[], datetime],
         forget: Callable[[str], None],
     ) -> None:
+        super().__init__("housekeeping", first_s=BUSY_S, trouble_s=CALM_S)
         self._project, self._store, self._collector, self._clock, self._lock = project, store, collector, clock, lock
         self._drain, self._watermark, self._forget = drain, watermark, forget
         self._one_at_a_time = threading.Lock()
         self._shelves: dict[Path, Shelf] = {}
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> Housekeeping:
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name="housekeeping")
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        """Until told to stop: one merge after the other, and when there is none, what is too old goes."""
-        pause = BUSY_S
-        while not self._stopping.wait(pause):
-            pause = CALM_S
-            try:
-                pause = BUSY_S if self.step() else CALM_S
-            except LeaseLost:
-                return
-            except Exception:  # a full disk, a store that is away: it is tried again
-                log.exception("housekeeping failed; it tries again in %g s", CALM_S)
+    def turn(self) -> float:
+        """One merge; when there is none, what is too old goes."""
+        return BUSY_S if self.step() else CALM_S
 
     def step(self) -> bool:
         """One merge; without one, retention. False when there is no more to merge."""
@@ -132,6 +109,7 @@ class Housekeeping:
                 return True
             for place in self._places():
                 self._expire(place)
+            self._forget_alerts()
             return False
 
     def compact(self, model: str | None = None) -> Compacted:
@@ -217,6 +195,12 @@ class Housekeeping:
             self._record(ACTOR, "events.retention", place.model, _told(place.kind, old, retention))
             for part in old:
                 part.part.path.unlink(missing_ok=True)
+
+    def _forget_alerts(self) -> None:
+        """Alerts that every receiver has go with the predictions of their time; the audit log keeps what they told."""
+        before = self._clock.now() - self._project.config.capture.retention.delta
+        with self._store.begin() as tx:
+            tx.alerts.prune(before)
 
     def _followed(self, model: str) -> tuple[datetime, ...]:
         """Since when the model's promoted rollouts are still followed: their reconciliations read the log again."""

@@ -6,15 +6,16 @@ Whoever calls a ledger holds the controller's lock.
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import datetime
 
 from seatrial.control.clock import Clock
+from seatrial.control.homecomings import Homecomings, Way
 from seatrial.control.journal import Entry, Homecoming, Move
 from seatrial.control.moves import abort_of
 from seatrial.control.recorder import record, record_homecoming, record_kill
 from seatrial.control.render import active_release, is_pending
 from seatrial.control.states import decision_from_json, state_from_json
 from seatrial.control.traffic import STORE_DOWN, Traffic
-from seatrial.gateway.envoy import Applied
 from seatrial.gateway.kill import KillLatch
 from seatrial.ids import Digest
 from seatrial.store.db import Transaction
@@ -26,15 +27,23 @@ HEEDED_KEY = "kills.heeded"
 class Ledger:
     """Puts protective moves in force and records them; what a crash left unrecorded, the next ``finish`` makes good."""
 
-    def __init__(self, store: FencedStore, traffic: Traffic, clock: Clock) -> None:
+    def __init__(self, store: FencedStore, traffic: Traffic, clock: Clock, homecomings: Homecomings) -> None:
         self._store, self._traffic, self._journal, self._clock = store, traffic, traffic.journal, clock
+        self._homecomings = homecomings
 
-    def protect(self, move: Entry) -> Applied:
-        """Put a protective move in force at once; ``finish`` records it. From here on no crash takes it back."""
+    def protect(self, move: Entry, *, began: float | None = None, since: datetime | None = None) -> Way | None:
+        """Put a protective move in force at once; ``finish`` records it. From here on no crash takes it back.
+
+        It is measured: ``began``, of its decision (``time.perf_counter``), ``since``, of the harm, if that is known.
+        """
         with suppress(*STORE_DOWN):  # then the move goes first; whoever has lost the lease moves nothing
             self._store.require()
-        self._journal.write(move)
-        return self._traffic.reroute()
+
+        def switch() -> None:
+            self._journal.write(move)
+            self._traffic.reroute()
+
+        return self._homecomings.on_way(move, switch, began=began, since=since)
 
     def finish(self) -> None:
         """Record the moves that were routed and not recorded yet: just now, or by a controller that died in between."""

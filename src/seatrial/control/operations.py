@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -10,39 +9,41 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from seatrial.control import interventions
+from seatrial.ci.results import Run
+from seatrial.control import closing, fallbacks, homecoming, interventions, reviews, shadow_moves
 from seatrial.control.anchors import anchor_document, set_anchor
 from seatrial.control.clock import Clock, StoredClock, WallClock, aware
 from seatrial.control.controller import Controller
-from seatrial.control.documents import catalog, incidents
+from seatrial.control.documents import catalog
+from seatrial.control.drills.runner import Drills
 from seatrial.control.feedback import KnownModels
 from seatrial.control.housekeeping import Compacted, Erased
-from seatrial.control.journal import Entry, Homecoming
-from seatrial.control.moves import abort_of, move_of
+from seatrial.control.launch import Launch, begin, can_start, once_more
+from seatrial.control.moves import move_of
 from seatrial.control.project import Project
+from seatrial.control.quality import record_run, require_green
 from seatrial.control.recorder import record, record_revival
 from seatrial.control.render import active_release
-from seatrial.control.states import state_to_json
-from seatrial.control.switched import Switched, shares
+from seatrial.control.standby import StandbyProof
+from seatrial.control.standbys import check_load
+from seatrial.control.switched import Switched, require_another, shares
 from seatrial.control.traffic import STORE_DOWN
 from seatrial.errors import Conflict, SeatrialError, Unavailable, UsageError
 from seatrial.events.outcomes import Outcome, OutcomeLog
 from seatrial.gateway.kill import KillLatch, KillMode, remove_latch, write_latch
-from seatrial.ids import ModelName, RolloutId, VersionNumber
+from seatrial.ids import ModelName, RolloutId
 from seatrial.registry.contract import Contract
-from seatrial.registry.lifecycle import Stage
 from seatrial.registry.lineage import ArtifactLineage
 from seatrial.registry.people import Role
 from seatrial.registry.safety import Safety
 from seatrial.registry.version import Model, ModelVersion, Serving
 from seatrial.rollout.plan import Plan
-from seatrial.rollout.start import Verb, by_hand, start
+from seatrial.rollout.start import Verb, by_hand
 from seatrial.rollout.verdicts import Decision
 from seatrial.store import releases
-from seatrial.store.canonical import canonical
 from seatrial.store.db import Store, Transaction
 from seatrial.store.leases import LeaseLost
-from seatrial.store.plans import agreement, check_plan, overridden, plan_to_json
+from seatrial.values import Share
 
 KILL_WAITS_S = 2.0
 """How long a kill that is in force waits for its entry in the audit log."""
@@ -58,6 +59,7 @@ class Operations:
         self.clock: Clock = controller.clock if controller else StoredClock(store) if replay else WallClock()
         self._outcomes = controller.outcomes if controller else OutcomeLog(project.outcomes, clock=self.clock.now)
         self._known = KnownModels(self.store)
+        self.drills = Drills(self)
 
     # ── registry ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -119,6 +121,7 @@ class Operations:
     def secure(self, model: str, safety: Safety, *, actor: str) -> Model:
         """Treat a model more or less carefully, from its next release, switch or drill on."""
         with self.store.begin() as tx:
+            fallbacks.check_of(self.project, tx, model, safety.fallback, actor)
             secured = tx.models.secure(model, safety, actor=actor, now=self.clock.now())
         if self.controller is not None:
             self.controller.reconcile()
@@ -150,6 +153,14 @@ class Operations:
             set_anchor(tx, model, version, reason=reason, actor=actor, now=self.clock.now())
             return anchor_document(tx, model)
 
+    def add_shadow(self, model: str, version: int, share: Share, *, actor: str) -> dict[str, Any]:
+        """Copies of a share of the units' requests to a version (control.shadow_moves)."""
+        return shadow_moves.add_shadow(self.store, self.controller, self.clock, model, version, share, actor=actor)
+
+    def remove_shadow(self, model: str, version: int, *, actor: str) -> dict[str, Any]:
+        """No more copies to a version."""
+        return shadow_moves.remove_shadow(self.store, self.controller, self.clock, model, version, actor=actor)
+
     # ── rollouts ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start_rollout(
@@ -161,58 +172,33 @@ class Operations:
         Raises PlanError for a plan that cannot be honoured, Conflict if the model is in a rollout or killed, and
         Unavailable if the candidate does not come up; then nothing has changed.
         """
-        controller = self._running()
-        check_plan(plan, override=override)
+        return self._launch(Launch(model=model, version=version, plan=plan, actor=actor, salt=salt, override=override))
+
+    def retry(self, rollout: str, *, reason: str = "", override: str = "", actor: str) -> RolloutId:
+        """Try the version of a rollout that is over once more, by the same plan, with units that are drawn anew.
+
+        Raises Conflict while it is not over, and what ``start_rollout`` raises.
+        """
         with self.store.read() as tx:
-            self._can_start(tx, model, version, plan)
-            candidate = tx.models.get_version(model, version)
+            asked = once_more(tx, rollout, reason=reason, override=override, actor=actor)
+        return self._launch(asked)
+
+    def _launch(self, asked: Launch) -> RolloutId:
+        controller = self._running()
+        with self.store.read() as tx:
+            can_start(tx, asked, self._killed())
+            candidate = tx.models.get_version(asked.model, asked.version)
+            passed = require_green(tx, self.project, candidate, self.clock.now(), override=asked.override)
+        controller.standbys.require(asked.model, asked.plan, actor=asked.actor)
         with controller.candidate_up(candidate), controller.quiet:  # no line is read in between by the old plan
-            now = self.clock.now()
             with self.store.begin() as tx:
-                champion = self._can_start(tx, model, version, plan)  # again: the host took its time
-                rollout = tx.rollouts.next_id()
-                decision, state = start(
-                    plan, rollout, ModelName(model), champion, VersionNumber(version),
-                    salt or f"{rollout}-{secrets.token_hex(4)}", now, actor,
-                )  # fmt: skip
-                text = canonical(plan_to_json(plan))
-                stored = tx.rollouts.create(rollout, model, version, champion, text, state_to_json(state), now)
-                record(
-                    tx, decision, state,
-                    revision=stored.revision, digest=None, store_decision=True, agreed=agreement(plan),
-                )  # fmt: skip
-                if override and (passed := overridden(plan)):
-                    tx.audit.append(actor, "rollout.override", rollout, {"reason": override, "passed": passed}, now)
+                champion = can_start(tx, asked, self._killed())  # again: the host took its time
+                rollout = begin(tx, asked, champion, self.clock.now())
+                if passed:
+                    told = {"reason": asked.override, "passed": passed}
+                    tx.audit.append(asked.actor, "rollout.override", rollout, told, self.clock.now())
             controller.reconcile()
         return rollout
-
-    def _can_start(self, tx: Transaction, model: str, version: int, plan: Plan) -> VersionNumber:
-        known = tx.models.get_model(model)
-        candidate = tx.models.get_version(model, version)
-        champion = tx.models.pointers(model).get("champion")
-        if champion is None:
-            raise Conflict(
-                "ST0311", f"model '{model}' has no champion to compare with.",
-                remedy=f"`seatrial model adopt {model} --url URL` makes what serves today the champion.",
-            )  # fmt: skip
-        if candidate.stage not in (Stage.NONE, Stage.STAGING):
-            raise Conflict(
-                "ST0312", f"{candidate.name} is in {candidate.stage}: only a new or staged version can start."
-            )
-        if (running := active_release(tx, model)) is not None:
-            raise Conflict(
-                "ST0313", f"model '{model}' is in rollout {running.state.rollout}.",
-                remedy=f"Wait for it, or `seatrial rollout abort {running.state.rollout}`.",
-            )  # fmt: skip
-        if plan.unit is not None and plan.unit.header.lower() != known.unit_header.lower():
-            raise UsageError(
-                "ST0314",
-                f"plan '{plan.name}' randomises by '{plan.unit.header}', model '{model}' by '{known.unit_header}'.",
-                remedy="The unit belongs to the model: remove it from the plan or register the model with it.",
-            )  # fmt: skip
-        if any(latch.model == model for latch in self._latches()):
-            raise Conflict("ST0315", f"model '{model}' is killed.", remedy=f"`seatrial revive {model}` first.")
-        return champion
 
     def by_hand(self, rollout: str, verb: Verb, *, full: bool = False, reason: str = "", actor: str) -> Decision:
         """Pause, resume, promote or abort. ``promote --full`` overrides the gates and needs a reason."""
@@ -250,41 +236,29 @@ class Operations:
         """Something outside found harm: a *critical* alert ends the rollout at once, a *warning* pauses it."""
         return interventions.alert(self._running(), rollout, text, severity=severity, actor=actor)
 
+    def record_ci(self, run: Run, *, actor: str) -> Run:
+        """Keep what a run of ML CI found; releases of its version are held to it."""
+        return record_run(self.store, run, actor=actor)
+
     # ── switches ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def rollback(self, model: str, *, reason: str = "", actor: str) -> Switched:
-        """The way home: abort the model's rollout if there is one, else bring the Standby champion back.
+    def rollback(
+        self, model: str, *, reason: str = "", actor: str, force: bool = False, since: datetime | None = None
+    ) -> Switched:
+        """The way home: abort the model's rollout if there is one; after a promotion bring the Standby champion back.
 
-        Traffic moves first, then it is recorded. Without a rollout and without a Standby nothing changes (Conflict).
+        Nothing is to be done, and nothing is wrong, where everybody is home already. See ``control.homecoming``.
         """
-        controller = self._running()
-        began = time.perf_counter()
-        with controller.lock:
-            with self.store.read() as tx:
-                tx.models.get_model(model)
-                release = active_release(tx, model)
-                pointers = tx.models.pointers(model)
-            now = self.clock.now()
-            move: Entry
-            if release is not None:
-                home = release.state.champion
-                move = abort_of(release, reason or "rollback", actor, now)
-            else:
-                home = self._standby(model, pointers.get("previous"))
-                move = Homecoming(model, pointers["champion"], home, actor, reason, now.isoformat())
-            controller.protect(move)
-            took = _ms_since(began)
-            controller.finish()
-            controller.reconcile()
-        return self._switched(model, f"v{home}", took, "rolled back")
+        return homecoming.rollback(self._running(), model, reason=reason, actor=actor, force=force, since=since)
 
-    def _standby(self, model: str, previous: VersionNumber | None) -> VersionNumber:
-        if previous is None:
-            raise Conflict(
-                "ST0317", f"model '{model}' has neither a rollout nor a previous champion: nothing to roll back.",
-                remedy=f"`seatrial kill {model}` takes it out of traffic.",
-            )  # fmt: skip
-        return previous
+    def undo(self, rollout: str, *, reason: str = "", actor: str, force: bool = False) -> Switched:
+        """Take back what a rollout did, also after its promotion, for as long as its champion stands by."""
+        return homecoming.undo(self._running(), rollout, reason=reason, actor=actor, force=force)
+
+    def prove_standby(self, model: str, *, load_s: float = 0.0, actor: str) -> StandbyProof:
+        """Measure how fast the model's standby serves, and with ``load_s`` how much it can take; recorded."""
+        check_load(load_s)
+        return self._running().standbys.measure(model, load_s=load_s, actor=actor)
 
     def kill(self, model: str, *, mode: KillMode = "previous", reason: str, actor: str) -> Switched:
         """Latch the model: in force before anything is recorded, and until somebody revives it."""
@@ -293,7 +267,8 @@ class Operations:
         controller = self._running()
         began = time.perf_counter()
         with suppress(*STORE_DOWN), self.store.read() as tx:
-            tx.models.get_model(model)  # a misspelt kill must not look like one that worked
+            known = tx.models.get_model(model)  # a misspelt kill must not look like one that worked
+            fallbacks.require_level(model, mode, known.safety.fallback)
         write_latch(self.project.kill_latches, KillLatch(model, mode, actor, reason, datetime.now(UTC)))
         try:
             controller.switch_killed()
@@ -317,6 +292,8 @@ class Operations:
         controller = self._running()
         began = time.perf_counter()
         with controller.lock:
+            with self.store.read() as tx:
+                require_another(tx.models.get_model(model), controller.latches(), actor)
             latch = remove_latch(self.project.kill_latches, model)
             controller.reroute()
             took = _ms_since(began)
@@ -356,6 +333,17 @@ class Operations:
         self._known.require(outcome.model for outcome in outcomes)
         return self._outcomes.append(outcomes)
 
+    def decide_review(
+        self, id: str, decision: str, *, reason: str, actor: str, outcome: tuple[str, float] | None = None
+    ) -> dict[str, Any]:
+        """What a person decided about a request that no version answered; ``outcome``: its name and value, if it is
+        one."""
+        now = self.clock.now()
+        document = reviews.decide(self.project, self.store, id, decision, reason=reason, actor=actor, now=now)
+        if outcome is not None:
+            self.ingest([Outcome(document["model"], id, *outcome, now)])
+        return document
+
     def advance(self, to: str | datetime) -> dict[str, Any]:
         """Move the clock of a replay, after everything that was sent is captured, and take the looks due."""
         controller = self._running()
@@ -378,10 +366,18 @@ class Operations:
         return self._running().reconciler.by_hand(rollout, None if at is None else aware(at), actor=actor)
 
     def close_incident(self, incident: str, choice: str, *, reason: str, actor: str) -> dict[str, Any]:
-        """Record what was chosen, and why. It moves no traffic: `rollback` does."""
-        return incidents.close(self.store, incident, choice, reason, actor=actor, now=self.clock.now())
+        """Do what was chosen, and record why: ``roll_back`` brings the former champion back, routed first."""
+
+        def go_home(model: str, why: str) -> Switched:
+            return self.rollback(model, reason=why, actor=actor)
+
+        return closing.close(self.store, incident, choice, reason, actor=actor, now=self.clock.now, go_home=go_home)
 
     # ── internals ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def running(self) -> Controller:
+        """The controller. Raises Unavailable while none runs."""
+        return self._running()
 
     def _running(self) -> Controller:
         if self.controller is None:
@@ -392,8 +388,8 @@ class Operations:
             )
         return self.controller
 
-    def _latches(self) -> tuple[KillLatch, ...]:
-        return self._running().latches()
+    def _killed(self) -> frozenset[str]:
+        return frozenset(latch.model for latch in self._running().latches())
 
 
 def _ms_since(began: float) -> float:

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from seatrial.control.alerting.targets import AlertTarget, check_targets
 from seatrial.errors import NotFound, UsageError
+from seatrial.governance.drills.policy import DrillPolicy
 from seatrial.values import Duration, Size, to_camel
 
 CONFIG_FILE = "seatrial.yaml"
@@ -106,6 +107,20 @@ class ModelHosts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standby:
+    """How long a measured time to serve holds, and how long a standby is kept (None: until the next promotion)."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    proven_for: Duration = Duration(30 * 86_400.0, "30d")
+    retention: Duration | None = None
+
+    def __post_init__(self) -> None:
+        if self.proven_for.seconds <= 0 or (self.retention is not None and self.retention.seconds <= 0):
+            raise ValueError("provenFor and retention are spans of time that are not empty")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """``seatrial.yaml``. ``clock``: *wall*, or *replay*, where event time comes from the requests themselves."""
 
@@ -118,6 +133,8 @@ class Config:
     timeouts: Timeouts = field(default_factory=Timeouts)
     hosts: ModelHosts = field(default_factory=ModelHosts)
     capture: Capture = field(default_factory=Capture)
+    standby: Standby = field(default_factory=Standby)
+    drills: DrillPolicy | None = None
     alerts: tuple[AlertTarget, ...] = ()
     clock: Literal["wall", "replay"] = "wall"
 
@@ -204,7 +221,11 @@ class Project:
     def kill_latches(self) -> Path:
         return self.run / "kill"
 
-    def host_directory(self, model: str, version: int) -> Path:
+    def review(self, model: str) -> Path:
+        """Requests of a model that people decide."""
+        return self.state / "review" / model
+
+    def host_directory(self, model: str, version: int | str) -> Path:
         return self.state / "hosts" / f"{model}-{version}"
 
     @property
@@ -252,7 +273,10 @@ def _explained(error: Mapping[str, Any]) -> str:
     where = ".".join((*above, name))
     if error["type"] != "unexpected_keyword_argument":
         return f"{where}: {error['msg']}"
-    kind = {"api": ApiAddress, "gateway": Address, "timeouts": Timeouts, "hosts": ModelHosts, "capture": Capture}
+    kind = {
+        "api": ApiAddress, "gateway": Address, "timeouts": Timeouts, "hosts": ModelHosts, "capture": Capture,
+        "standby": Standby, "drills": DrillPolicy,
+    }  # fmt: skip
     known = [to_camel(f.name) for f in fields(kind.get(above[0], AlertTarget) if above else Config)]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"{where} is unknown, " + (f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}")

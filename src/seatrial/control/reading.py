@@ -30,7 +30,7 @@ def capture_context(model: Model, plan: Plan | None, secrets: Secrets, *, replay
 def host_reading(model: Model, plan: Plan | None) -> Reading:
     """What a host is told. Only features that the log has a place for leave it: kept, segments, the outcome key."""
     contract = model.contract
-    segments = () if plan is None else tuple(segment.field for segment in plan.segments)
+    segments = () if plan is None else tuple(s.field for s in plan.segments if s.field is not None)
     keys = () if contract.outcome_key is None else (contract.outcome_key,)
     needed = tuple(sorted({*contract.features, *segments, *keys}))
     return Reading(contract.format, ResponseSpec.of(contract), None if EVERYTHING in needed else needed)

@@ -23,9 +23,10 @@ from seatrial.control.follow_up import next_visit, visits
 from seatrial.control.journal import Homecoming
 from seatrial.control.project import Project
 from seatrial.control.render import Release
+from seatrial.control.worker import Worker
 from seatrial.engines.reconcile import Followed, follow
 from seatrial.errors import Conflict, UsageError
-from seatrial.events.capture import unit_hash
+from seatrial.events.units import unit_hash
 from seatrial.rollout.maturity import enrolment
 from seatrial.rollout.reconciliation.judge import Reconciliation, reconcile, wanted
 from seatrial.rollout.reconciliation.schedule import followed, schedule
@@ -44,7 +45,7 @@ PAUSE_S = 5.0
 TRY_AGAIN_S = 60.0
 
 
-class Reconciler:
+class Reconciler(Worker):
     """Follows the releases of one project.
 
     ``until``: event time up to which everything is captured; ``go_home`` puts a model's standby back in traffic and
@@ -60,35 +61,16 @@ class Reconciler:
         until: Callable[[], datetime],
         go_home: Callable[[Homecoming], None],
     ) -> None:
+        super().__init__("reconciler", first_s=PAUSE_S, trouble_s=TRY_AGAIN_S)
         self._project, self._store, self._clock = project, store, clock
         self._until, self._go_home = until, go_home
         self._one_at_a_time = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> Reconciler:
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name="reconciler")
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        """Until told to stop, whatever is due. A replay is driven by its clock, not by this thread."""
-        pause = PAUSE_S
-        while self._project.config.clock != "replay" and not self._stopping.wait(pause):
-            pause = PAUSE_S
-            try:
-                self.take(self._until())
-            except LeaseLost:
-                return
-            except Exception:  # a store that is away, a part that cannot be read: it is tried again
-                log.exception("a reconciliation failed; it is tried again in %g s", TRY_AGAIN_S)
-                pause = TRY_AGAIN_S
+    def turn(self) -> float:
+        """Whatever is due. A replay is driven by its clock, not by this thread."""
+        if self._project.config.clock != "replay":
+            self.take(self._until())
+        return PAUSE_S
 
     def take(self, until: datetime) -> None:
         """Every reconciliation that is due, in order; then what plans want done about harm.

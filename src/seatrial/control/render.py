@@ -8,17 +8,22 @@ from dataclasses import dataclass, replace
 
 from seatrial.control.journal import Entry, Homecoming, Move
 from seatrial.control.project import Config
+from seatrial.control.standing import StandingShadow, standing_shadows
 from seatrial.control.states import state_from_json
-from seatrial.gateway.routes import Backend, Endpoint, ModelRoute, RouteTable
-from seatrial.ids import ModelName, VersionNumber
+from seatrial.gateway.routes import PRIMARY, Backend, Endpoint, ModelRoute, RouteTable, Standing
+from seatrial.ids import ModelName, StandInName, VersionNumber
+from seatrial.registry.fallback import StandIn, stand_ins
 from seatrial.registry.version import Model
 from seatrial.rollout.plan import Plan
+from seatrial.rollout.stages import compile_stages
 from seatrial.rollout.state import RolloutState
 from seatrial.store.db import Transaction
 from seatrial.store.plans import plan_from_json
 from seatrial.store.rollouts import StoredRollout
 
 VersionKey = tuple[ModelName, VersionNumber]
+HostKey = tuple[ModelName, VersionNumber | StandInName]
+"""What runs in a process of its own: a version, or what stands in for all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,13 @@ class Desired:
     champion: VersionNumber
     previous: VersionNumber | None
     release: Release | None
+    standing: tuple[StandingShadow, ...] = ()
+
+    @property
+    def shadows(self) -> list[StandingShadow]:
+        """Standing shadows that get copies now: whoever answers users, or is the candidate, rests."""
+        busy = {self.champion, self.release.state.candidate if self.release else None}
+        return [one for one in self.standing if one.version not in busy]
 
     @property
     def plan(self) -> Plan | None:
@@ -45,9 +57,20 @@ class Desired:
         return None if self.release is None else self.release.plan
 
     def versions(self) -> list[VersionKey]:
-        """Versions that must be up: the champion, the standby, and the candidate of a rollout."""
-        numbers = [self.champion, self.previous, self.release.state.candidate if self.release else None]
+        """Versions that must be up: the champion, the standby unless it is kept cold, the candidate of a rollout, and
+        standing shadows."""
+        standby = None if self.model.safety.standby == "cold" else self.previous
+        candidate = self.release.state.candidate if self.release else None
+        numbers = [self.champion, standby, candidate, *(one.version for one in self.shadows)]
         return [(self.model.name, n) for n in dict.fromkeys(numbers) if n is not None]
+
+    def stand_ins(self) -> list[StandIn]:
+        """What answers when no version does, in the order of the chain."""
+        return stand_ins(self.model.safety.fallback)
+
+    def hosts(self) -> list[HostKey]:
+        """Everything of this model that must be up."""
+        return [*self.versions(), *((self.model.name, one.name) for one in self.stand_ins())]
 
 
 def active_release(tx: Transaction, model: str) -> Release | None:
@@ -65,7 +88,8 @@ def desired(tx: Transaction) -> list[Desired]:
     for model in tx.models.list_models():
         pointers = tx.models.pointers(model.name)
         if (champion := pointers.get("champion")) is not None:
-            wanted.append(Desired(model, champion, pointers.get("previous"), active_release(tx, model.name)))
+            release, standing = active_release(tx, model.name), standing_shadows(tx, model.name)
+            wanted.append(Desired(model, champion, pointers.get("previous"), release, standing))
     return wanted
 
 
@@ -92,12 +116,12 @@ def is_pending(move: Move, stored: StoredRollout) -> bool:
 
 
 def route_table(
-    wanted: list[Desired], endpoints: Mapping[VersionKey, Endpoint], config: Config, *, generation: int
+    wanted: list[Desired], endpoints: Mapping[HostKey, Endpoint], config: Config, *, generation: int
 ) -> RouteTable:
     """Routes for every model.
 
-    Where the champion has no host, the standby answers in its place and says so (level *previous*), as it would for a
-    champion that died; where there is no standby either, the model is unavailable.
+    Where the champion has no host, the next level answers in its place and says so (*previous*, *rules*), as it would
+    for a champion that died; where there is none either, the model is unavailable.
     """
     whole, attempt = config.timeouts.request.seconds, config.timeouts.attempt.seconds
     routes = [(want.model.name, _route(want, endpoints)) for want in wanted]
@@ -109,38 +133,53 @@ def route_table(
     )
 
 
-def _route(want: Desired, endpoints: Mapping[VersionKey, Endpoint]) -> ModelRoute | None:
+def _route(want: Desired, endpoints: Mapping[HostKey, Endpoint]) -> ModelRoute | None:
     name = want.model.name
-    previous = want.previous
-    fallback = None
-    if previous is not None and (name, previous) in endpoints:
-        fallback = Backend(str(previous), endpoints[name, previous], "previous")
-    if (name, want.champion) in endpoints:
-        champion = Backend(str(want.champion), endpoints[name, want.champion], "primary")
-    elif fallback is not None:
-        champion, fallback = fallback, None
-    else:
+    below = ((one.name, one.level) for one in want.stand_ins())
+    levels = [(want.champion, PRIMARY), (want.previous, "previous"), *below]
+    chain = [
+        Backend(str(number), endpoints[name, number], level)
+        for number, level in levels
+        if number is not None and (name, number) in endpoints
+    ]
+    if not chain:
         return None
+    plain = ModelRoute(
+        model=name,
+        salt=name,
+        unit_header=want.model.unit_header,
+        champion=chain[0],
+        fallbacks=tuple(chain[1:]),
+        lowered=None if chain[0].level == PRIMARY else "unavailable",
+        standing=tuple(
+            Standing(Backend(str(one.version), endpoints[name, one.version], "shadow"), one.share.per_10k)
+            for one in want.shadows
+            if (name, one.version) in endpoints
+        ),
+    )
     if want.release is None:
-        return ModelRoute(
-            model=name, salt=name, unit_header=want.model.unit_header, champion=champion, fallback=fallback
-        )
+        return plain
     state = want.release.state
     candidate = endpoints.get((name, state.candidate))
     phase = state.phase
     canary = None if candidate is None else Backend(str(state.candidate), candidate, "primary")
     shadow = None if candidate is None else Backend(str(state.candidate), candidate, "shadow")
-    return ModelRoute(
-        model=name,
+    return replace(
+        plain,
         salt=state.salt,
-        unit_header=want.model.unit_header,
-        champion=champion,
         canary=canary if phase.weight else None,
         shadow=shadow if phase.mirrored else None,
         canary_weight=phase.weight if canary else 0,  # without a host nobody is sent there; the sample ratio will tell
         mirrored=phase.mirrored if shadow else 0,
+        mirrored_by=_mirrored_by(want.release) if shadow else (),
+        segment_header=None if (segment := want.release.plan.gateway_segment) is None else segment.header,
         rollout=state.rollout,
         phase=phase.number,
         withdrawn=tuple(one.unit for one in state.withdrawn),
-        fallback=fallback,
     )
+
+
+def _mirrored_by(release: Release) -> tuple[tuple[str, int], ...]:
+    """Shares of segments in the present phase."""
+    phase = release.state.phase
+    return compile_stages(release.plan)[phase.stage].mirrored_by if phase.mirrored else ()

@@ -43,7 +43,7 @@ def _bring_hosts_back(project: Project, table: RouteTable) -> None:
     ports = {
         backend.endpoint.port
         for route in table.models
-        for backend in (route.champion, route.canary, route.shadow, route.fallback)
+        for backend in (route.champion, route.canary, route.shadow, *route.fallbacks)
         if backend is not None
     }
     for file in sorted((project.state / "hosts").glob("*/spec.json")):

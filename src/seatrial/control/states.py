@@ -72,7 +72,10 @@ def decision_from_json(text: str) -> Decision:
 
 def given_to_json(given: Given) -> str:
     """Canonical JSON text."""
-    return canonical(_givens().dump_python(given, mode="json"))
+    document = _givens().dump_python(given, mode="json")
+    if not document["signals"]["drill"]:  # only models with a schedule of drills have it
+        del document["signals"]["drill"]
+    return canonical(document)
 
 
 def given_from_json(text: str) -> Given:

@@ -18,12 +18,15 @@ from seatrial.control.hosts import Hosts
 from seatrial.control.journal import Journal
 from seatrial.control.project import Project
 from seatrial.control.reading import host_reading
-from seatrial.control.render import Desired, VersionKey, active_release, desired, moved, route_table
+from seatrial.control.render import Desired, HostKey, active_release, desired, moved, route_table
+from seatrial.control.scaling import scaled_down
+from seatrial.control.stand_ins import Wanted
 from seatrial.errors import Conflict, IntegrityError, Unavailable
 from seatrial.gateway.envoy import Applied
 from seatrial.gateway.kill import KillLatch, apply_latches, latched, read_latches
 from seatrial.gateway.process import Refused
 from seatrial.gateway.routes import RouteTable
+from seatrial.registry.fallback import called
 from seatrial.registry.version import ModelVersion
 from seatrial.store.artifacts import ArtifactStore
 from seatrial.store.fenced import FencedStore
@@ -90,7 +93,7 @@ class Traffic:
         self._settled = True
         return applied
 
-    def bring_up(self, version: ModelVersion) -> VersionKey:
+    def bring_up(self, version: ModelVersion) -> HostKey:
         """A host for a version that nothing may point to yet."""
         with self._store.read() as tx:
             model, release = tx.models.get_model(version.model), active_release(tx, version.model)
@@ -114,9 +117,9 @@ class Traffic:
 
     def tidy(self) -> None:
         """End the hosts nobody needs."""
-        self.hosts.keep_only(key for want in self._wanted()[0] for key in want.versions())
+        self.hosts.keep_only(key for want in self._wanted()[0] for key in want.hosts())
 
-    def keep_hosts(self, hung: Iterable[VersionKey] = ()) -> None:
+    def keep_hosts(self, hung: Iterable[HostKey] = ()) -> None:
         """Hosts that died, and those that ``hung``, are started again. Needs no store."""
         for name in self.hosts.end(hung):
             log.error("the host of %s does not answer any more; it is ended and started again", name)
@@ -147,13 +150,15 @@ class Traffic:
             return f"the host of {', '.join(starting)} is starting"
         if left_out := self.hosts.left_out():
             return "; ".join(
-                f"{m} v{n} cannot be served, {self._who_answers(m)}: {why}" for (m, n), why in left_out.items()
+                f"{called(*key)} cannot be served, {self._who_answers(key[0])}: {why}" for key, why in left_out.items()
             )
         return "" if self._settled else "the routes are not in force yet"
 
     def _who_answers(self, model: str) -> str:
         route = next((route for route in self.envoy.table().models if route.model == model), None)
-        return "nobody answers" if route is None or route.killed else f"v{route.champion.version} answers"
+        if route is None or route.killed:
+            return "nobody answers"
+        return f"{'v' * route.champion.version.isdigit()}{route.champion.version} answers"
 
     def close(self) -> None:
         """Envoy and the hosts go on: traffic does not depend on this process."""
@@ -165,7 +170,14 @@ class Traffic:
             return wanted, [tx.models.get_version(*key) for want in wanted for key in want.versions()]
 
     def _ensure_hosts(self, wanted: list[Desired], versions: list[ModelVersion]) -> None:
-        self.hosts.ensure(versions, {want.model.name: host_reading(want.model, want.plan) for want in wanted})
+        readings = {want.model.name: host_reading(want.model, want.plan) for want in wanted}
+        features = {(version.model, version.number): version.serving.features for version in versions}
+        stand_ins = [
+            Wanted(want.model, one, features.get((want.model.name, want.champion), ()))
+            for want in wanted
+            for one in want.stand_ins()
+        ]
+        self.hosts.ensure(versions, readings, stand_ins, scaled_down(wanted, self.latches()))
 
     def _route(self, wanted: list[Desired]) -> Applied:
         """Envoy's own word is waited for. Only the holder of the lease changes routes by what is stored."""

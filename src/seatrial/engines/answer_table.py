@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from seatrial.engines.columns import USUAL as OF_LOGS
 from seatrial.engines.inputs import Input
 from seatrial.errors import UsageError
-from seatrial.events.capture import unit_bucket
 from seatrial.events.schema import SEGMENT_PREFIX, UNKNOWN
+from seatrial.events.units import unit_bucket
 from seatrial.evidence.answers import Answers, Side, Texts
+from seatrial.evidence.lists import RankedList
 from seatrial.rollout.bands import Bands
 from seatrial.rollout.plan import Segment
 
@@ -27,15 +28,18 @@ USUAL: Mapping[str, tuple[str, ...]] = {
                "challenger_score", "challenger_label", "challenger_list", "candidate", "candidate_score"),
     "unit": OF_LOGS["unit"],
     "time": OF_LOGS["time"],
+    "sampled": ("sampled", "inclusion_probability"),
     "champion_error": ("champion_error",),
     "shadow_error": ("shadow_error", "challenger_error"),
     "champion_latency": ("champion_latency_ms", "champion_latency_s", "champion_latency_us"),
+    "clicks": (),
     "shadow_latency": ("shadow_latency_ms", "shadow_latency_s", "shadow_latency_us", "challenger_latency_ms"),
 }  # fmt: skip
-"""Names that are looked for, in this order, without regard to upper and lower case."""
+"""Names that are looked for, in this order, without regard to upper and lower case; clicks only if they are named."""
 
 NAME_ANOTHER = "Name another column, or leave it out of the table."
 NEEDED = ("champion", "shadow")
+_LISTS = "Lists as text are JSON, or cut by --separator."
 _SECONDS = {"_us": 1e-6, "_ms": 1e-3, "_s": 1.0}
 _SALT = "analyze"
 
@@ -72,7 +76,7 @@ def table_answers(source: Input, asked: Asked) -> Answers:
         raise UsageError(
             "ST0287",
             f"'{parts['champion']}' and '{parts['shadow']}' are not of one kind: one holds lists.",
-            remedy="Lists as text are JSON, or cut by --separator.",
+            remedy=_LISTS,
         )
     return Answers(
         time=read.times(parts.get("time")),
@@ -81,6 +85,8 @@ def table_answers(source: Input, asked: Asked) -> Answers:
         champion=champion,
         shadow=shadow,
         segments={name: read.values(column, bands) for name, (column, bands) in segments.items()},
+        clicks=None if "clicks" not in parts else read.clicks(parts["clicks"], champion),
+        sampled=None if "sampled" not in parts else read.shares(parts["sampled"]),
     )
 
 
@@ -109,9 +115,9 @@ def _segments(source: Input, asked: Asked) -> dict[str, tuple[str, Bands | None]
     found: dict[str, tuple[str, Bands | None]] = {}
     for segment in asked.segments:
         kept = f"{SEGMENT_PREFIX}{segment.name}"
-        column = next((name for name in (segment.field, segment.name, kept) if name in source.columns), None)
+        column = next((name for name in (segment.source, segment.name, kept) if name in source.columns), None)
         if column is None:
-            raise _no_segment(source, segment.field)
+            raise _no_segment(source, segment.source)
         found[segment.name] = column, None if column == kept else segment.bands
     for column in asked.columns:
         if column not in source.columns:
@@ -140,10 +146,23 @@ class _Table:
 
     def side(self, which: str, parts: Mapping[str, str]) -> Side:
         score, label, ranked = self._answers(parts[which])
-        known = [entry is not None for entry in ranked] if ranked is not None else None
-        there = ~np.isnan(score) | (label != None) if known is None else np.array(known)  # noqa: E711 (an array)
         error = self._flags(parts.get(f"{which}_error"))
-        return Side(there & ~error, error, score, label, self._seconds(parts.get(f"{which}_latency")), ranked)
+        if ranked is None:
+            there = ~np.isnan(score) | (label != None)  # noqa: E711 (an array)
+        else:
+            there = np.array([bool(entry) for entry in ranked])
+            error = error | np.array([entry == [] for entry in ranked])  # a ranker that finds nothing has failed
+        lists = None if ranked is None else [RankedList(entry) if entry else None for entry in ranked]
+        return Side(there & ~error, error, score, label, self._seconds(parts.get(f"{which}_latency")), lists)
+
+    def clicks(self, name: str, side: Side) -> list[list[str] | None]:
+        """The items that were clicked in each row; none is none, also where nobody looked."""
+        if side.ranked is None:
+            raise UsageError("ST0287", f"clicks in '{name}' are on ranked lists, and the answers are none.")
+        *_, found = self._answers(name)
+        if found is None:
+            raise UsageError("ST0287", f"'{name}' does not hold lists of the items that were clicked.", remedy=_LISTS)
+        return found
 
     def times(self, name: str | None) -> Any:
         """Microseconds since the epoch, -1 for none."""
@@ -168,6 +187,20 @@ class _Table:
             found[n] = known[key] if key in known else known.setdefault(key, unit_bucket(key, _SALT))
         return found
 
+    def shares(self, name: str) -> Any:
+        """Which share of such requests was copied, in points of 10,000."""
+        try:
+            shares = pc.cast(self._table[name], pa.float64()).to_numpy()
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise UsageError("ST0287", f"'{name}' does not hold numbers.", remedy=NAME_ANOTHER) from None
+        points = np.round(np.nan_to_num(shares) * 10_000).astype(np.int64)
+        if not ((points >= 1) & (points <= 10_000)).all():
+            raise UsageError(
+                "ST0287", f"'{name}' is the share of such requests that was copied, and somewhere it is none.",
+                remedy="Above 0 (at least 0.0001) and at most 1, in every row.",
+            )  # fmt: skip
+        return points
+
     def values(self, name: str, bands: Bands | None) -> Texts:
         """The segment of each row."""
         values = self._table[name].to_pylist()
@@ -176,7 +209,7 @@ class _Table:
         plain = (value if isinstance(value, int | float) else str(value) for value in values)
         return np.array([bands.label_of(value) or UNKNOWN for value in plain], dtype=object)
 
-    def _answers(self, name: str) -> tuple[Any, Texts, list[list[Any] | None] | None]:
+    def _answers(self, name: str) -> tuple[Any, Texts, list[list[str] | None] | None]:
         """Scores, labels, and lists of ids, of which two are empty."""
         column = self._table[name]
         kind, n = column.type, len(self._table)
@@ -210,16 +243,20 @@ class _Table:
         if not isinstance(found, list) or any(isinstance(item, list | dict) for item in found):
             raise UsageError(
                 "ST0287", f"'{name}' has a text that is no JSON list: {text[:40]!r}.",
-                remedy="Lists as text are JSON, or cut by --separator.",
+                remedy=_LISTS,
             )  # fmt: skip
         return found
 
-    def _distinct(self, name: str, ranked: list[Any] | None) -> list[Any] | None:
-        if ranked is not None and len({*ranked}) < len(ranked):
+    def _distinct(self, name: str, ranked: list[Any] | None) -> list[str] | None:
+        if ranked is None:
+            return None
+        ids = [str(item) for item in ranked]
+        if len({*ids}) < len(ids) or None in ranked:
             raise UsageError(
-                "ST0287", f"'{name}' has a list with an id twice: {str(ranked)[:60]}.", remedy="An id has one rank."
-            )
-        return ranked
+                "ST0287", f"'{name}' has a list with an id twice, or without one: {str(ranked)[:60]}.",
+                remedy="An id has one rank.",
+            )  # fmt: skip
+        return ids
 
     def _flags(self, name: str | None) -> Any:
         if name is None:

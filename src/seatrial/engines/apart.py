@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import ibis
@@ -38,7 +38,7 @@ def with_outcomes(log: Input, file: str, key: str | None, plan: Plan, asked: Ask
     key = _key(log, key)
     told = open_log(file)
     try:
-        found = _by_key(told, names)
+        found = _by_key(told, names, frozenset(m.outcome for m in plan.metrics if m.kind == "ndcg" and m.outcome))
     finally:
         told.close()
     called = {"value": {name: f"{name} ({file})" for name in names}}
@@ -67,19 +67,30 @@ def _key(log: Input, given: str | None) -> str:
     )  # fmt: skip
 
 
-def _by_key(told: Input, names: Sequence[str]) -> pa.Table:
-    """One row a key: the value of each outcome, and when it became true if the file says so."""
-    if lacking := [name for name in NEEDED if name not in told.columns]:
+def _by_key(told: Input, names: Sequence[str], clicked: Collection[str]) -> pa.Table:
+    """One row a key: the value of each outcome, and when it became true if the file says so.
+
+    ``clicked``: outcomes that name an item; their value is the list of those items whose own value is above 0.
+    """
+    of_items = ["item"] if {*names} & {*clicked} else []
+    if lacking := [name for name in (*NEEDED, *of_items) if name not in told.columns]:
         raise UsageError("ST0280", f"'{told.name}' has no column {', '.join(map(repr, lacking))}.", remedy=FORM)
     rows = told.table.filter(told.table.name.isin(list(names)))
     if "revision" in told.columns:
-        latest = rows.mutate(top=rows.revision.max().over(ibis.window(group_by=["key", "name"])))
+        latest = rows.mutate(top=rows.revision.max().over(ibis.window(group_by=["key", "name", *of_items])))
         rows = latest.filter(latest.revision == latest.top)
     dated = ["time"] if "time" in told.columns else []
-    rows = rows.select(*NEEDED, *dated, key_text=rows.key.cast("string")).distinct()
+    rows = rows.select(*NEEDED, *dated, *of_items, key_text=rows.key.cast("string")).distinct()
     sums = {f"records_{n}": rows.count(where=rows.name == name) for n, name in enumerate(names)}
     for n, name in enumerate(names):
-        sums[f"value_{n}"] = rows["value"].max(where=rows.name == name)
+        if name in clicked:
+            there = (rows.name == name) & (rows["value"] > 0) & rows["item"].notnull()
+            sums |= {
+                f"value_{n}": rows["item"].cast("string").collect(where=there),
+                f"records_{n}": rows.count(where=rows.key.isnull()),
+            }
+        else:
+            sums[f"value_{n}"] = rows["value"].max(where=rows.name == name)
         sums |= {f"when_{n}": rows["time"].max(where=rows.name == name)} if dated else {}
     found = told.run(rows.group_by(key=rows.key_text).agg(**sums))
     for n, name in enumerate(names):

@@ -18,15 +18,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from seatrial.engines.clicks import ndcg_of_lists
 from seatrial.engines.expressions import Clock, cross_sums, holds, mature_sums, prompt_sums, segment_column
-from seatrial.engines.statements import column, reads_outcomes
+from seatrial.engines.shape import reads_outcomes
+from seatrial.engines.statements import column
 from seatrial.engines.sums import (
     MAX_VALUES,
     OTHER,
     CellRows,
     Held,
+    Ints,
+    Places,
     Segments,
-    count_by_arm,
     first_seen,
     inside,
     integers,
@@ -95,7 +98,8 @@ class _Batch:
         sums = run(self.sums())
         sums = sums.filter(pc.is_in(sums["arm"], pa.array(_ARMS)))
         held = _held(self._plan, sums, self._segments(sums, run))
-        rows, requests = (count_by_arm(sums, integers(sums, name)) for name in ("exposures", "requests"))
+        places = Places(sums)
+        rows, requests = (_by_arm(places, integers(sums, name)) for name in ("exposures", "requests"))
         metrics = {}
         for metric in self._plan.metrics:
             if metric.kind == "requests_per_unit":
@@ -128,7 +132,7 @@ class _Batch:
             if len(found) > MAX_VALUES:
                 found = run(self.firsts(dimension))
                 times = integers(found, "first")
-            segments.learn(first_seen(found, times.tolist(), [dimension]))
+            segments.learn(first_seen(found, times, [dimension]).get(0, {}))
         return segments
 
     def distinct_units(self, dimension: str | None, known: Sequence[str] = ()) -> ir.Table:
@@ -174,7 +178,9 @@ class _Batch:
             if f"when_{n}" in e.columns:
                 when = e[f"when_{n}"]
                 counts = mature & (when.isnull() | (when <= e.t + horizon))
-            values[name] = ibis.ifelse(counts, e[f"value_{n}"], ibis.null("float64"))
+            value = e[f"value_{n}"]
+            value = ndcg_of_lists(e["items"], value, metric.depth) if metric.kind == "ndcg" else value
+            values[name] = ibis.ifelse(counts, value, ibis.null("float64"))
         sums = mature_sums(metric, e, values)
         if metric.among is not None:
             sums["inside"] = sums["inside"] & holds(mature)
@@ -191,20 +197,27 @@ def _held(plan: Plan, sums: pa.Table, segments: Segments) -> _AllHeld:
     """The rows of the sums, absorbed into cells."""
     dimensions = [s.name for s in plan.segments if segment_column(s.name) in sums.column_names]
     held = _AllHeld({metric.name: Held() for metric in plan.metrics}, segments)
-    rows = CellRows(sums, dimensions, segments)
+    places = Places(sums)
+    rows = CellRows(sums, places, dimensions, {0: segments})
     requests = integers(sums, "requests")
     for n, metric in enumerate(plan.metrics):
         of = held.of[metric.name]
         if reads_outcomes(metric):
             mature = integers(sums, column(n, "mature"))
             values, missing = mature_values(metric, sums, n, mature)
-            of.mature.update(count_by_arm(sums, mature))
-            of.missing.update(count_by_arm(sums, missing))
-            of.outside.update(count_by_arm(sums, mature - inside(metric, sums, n, mature)))
+            of.mature.update(_by_arm(places, mature))
+            of.missing.update(_by_arm(places, missing))
+            of.outside.update(_by_arm(places, mature - inside(metric, sums, n, mature)))
         else:
             values = prompt_values(metric, sums, n, requests)
-        of.absorb(rows, values)
+        for _, cell, added in rows.add_up(values):
+            of.add(cell, added)
     return held
+
+
+def _by_arm(places: Places, values: Ints) -> Counter[tuple[int, Arm]]:
+    """Sums of a column by (phase, arm)."""
+    return Counter({(phase, arm): n for (_, phase, arm), n in places.sums(values)})
 
 
 def _absorb_units(held: _AllHeld, name: str, batch: _Batch, run: Run) -> None:
@@ -213,11 +226,10 @@ def _absorb_units(held: _AllHeld, name: str, batch: _Batch, run: Run) -> None:
         known = held.segments.values(dimension) if dimension else []
         found = run(batch.distinct_units(dimension, known))
         units = integers(found, "units") * MICRO
-        rows = CellRows(found, [dimension] if dimension else [], held.segments)
-        cells = [(cell, where) for cell, where in rows.cells if (cell.segment == TOTAL) == (dimension is None)]
-        for cell, where in cells:
-            values = np.column_stack([0 * units[where], 0 * units[where], units[where]])
-            held.of[name].add(cell, rows.bucket[where], values)
+        rows = CellRows(found, Places(found), [dimension] if dimension else [], {0: held.segments})
+        for _, cell, added in rows.add_up(np.column_stack([0 * units, 0 * units, units])):
+            if (cell.segment == TOTAL) == (dimension is None):
+                held.of[name].add(cell, added)
 
 
 class _Units:

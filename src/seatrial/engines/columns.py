@@ -19,6 +19,7 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "latency": ("latency_us", "latency_ms", "latency_s", "latency"),
     "error": ("error", "failed", "is_error"),
     "phase": ("phase",),
+    "items": ("items", "served", "ranked_list", "ranking"),
 }
 """Names that are looked for, in this order, without regard to upper and lower case."""
 
@@ -33,7 +34,8 @@ NONE = "-"
 class Columns:
     """Names of columns; None: there is none and none is needed. Maps go from the plan's names to columns.
 
-    ``bands``: of the segments whose column holds numbers, what they are cut into.
+    ``clicked``: outcomes that are lists of items, those of ``items`` that somebody clicked. ``bands``: of the segments
+    whose column holds numbers, what they are cut into.
     """
 
     unit: str
@@ -43,16 +45,18 @@ class Columns:
     latency: str | None = None
     error: str | None = None
     phase: str | None = None
+    items: str | None = None
     row: str | None = None
     bucket: str | None = None
     outcomes: Mapping[str, str] = field(default_factory=dict)
     outcome_times: Mapping[str, str] = field(default_factory=dict)
     segments: Mapping[str, str] = field(default_factory=dict)
     bands: Mapping[str, Bands] = field(default_factory=dict)
+    clicked: tuple[str, ...] = ()
 
     def used(self) -> list[str]:
         """Every column once."""
-        single = (self.unit, self.arm, self.time, self.score, self.latency, self.error, self.phase)
+        single = (self.unit, self.arm, self.time, self.score, self.latency, self.error, self.phase, self.items)
         many = (*self.outcomes.values(), *self.outcome_times.values(), *self.segments.values())
         return list(dict.fromkeys(name for name in (*single, self.row, self.bucket, *many) if name is not None))
 
@@ -80,7 +84,7 @@ def find_columns(plan: Plan, present: Sequence[str], asked: Asked, where: str) -
     times = {name: search.given("outcome-time", f"{name}=", column) for name, column in asked.outcome_times.items()}
     segments = {
         segment.name: search.named(
-            "segment", segment.name, (segment.name, f"{SEGMENT_PREFIX}{segment.name}", segment.field),
+            "segment", segment.name, (segment.name, f"{SEGMENT_PREFIX}{segment.name}", segment.source),
             asked.segments.get(segment.name),
         )
         for segment in plan.segments
@@ -97,6 +101,7 @@ def find_columns(plan: Plan, present: Sequence[str], asked: Asked, where: str) -
         outcome_times=times,
         segments=segments,
         bands={s.name: s.bands for s in plan.segments if s.bands and _raw(segments.get(s.name))},
+        clicked=tuple(sorted({m.outcome for m in plan.metrics if m.kind == "ndcg" and m.outcome})),
     )
 
 
@@ -108,7 +113,7 @@ def _raw(column: str | None) -> bool:
 def _needed(plan: Plan) -> dict[str, str]:
     """The parts of a row the plan needs, with the metric that reads them."""
     needed = {"unit": "", "arm": "", "time": ""}
-    for part, kind in (("score", "loss"), ("latency", "latency"), ("error", "error_rate")):
+    for part, kind in (("score", "loss"), ("latency", "latency"), ("error", "error_rate"), ("items", "ndcg")):
         metric = next((m.name for m in plan.metrics if m.kind == kind or (part == "score" and m.among)), None)
         if metric is not None:
             needed[part] = metric

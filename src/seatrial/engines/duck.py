@@ -9,7 +9,16 @@ import pyarrow as pa
 
 from seatrial.engines.expressions import parameters_of
 
-_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN"}
+_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN",
+    pa.list_(pa.string()): "VARCHAR[]",
+    pa.list_(pa.float64()): "DOUBLE[]",
+}
+
+_ARROW = {"string": pa.string(), "int64": pa.int64(), "float64": pa.float64(), "boolean": pa.bool_()}
 
 _KEEPS_PLANS = int(duckdb.__version__.partition(".")[0]) >= 2
 """Before 2.0 a prepared statement may not see rows that were inserted after it was planned."""
@@ -65,6 +74,11 @@ class DuckEngine:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def schema_of(columns: Mapping[str, str]) -> pa.Schema:
+    """The schema of columns whose types are named as in Ibis."""
+    return pa.schema([(name, _ARROW[kind]) for name, kind in columns.items()])
 
 
 def _quoted(name: str) -> str:

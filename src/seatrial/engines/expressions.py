@@ -3,8 +3,8 @@
 All times are microseconds since the epoch in 64-bit integers and all sums are whole millionths, so results are exact
 and do not depend on the engine, on the order of rows or on how the log was split.
 
-``$after`` and ``$until`` bound the window a look adds: what became known at a time in (after, until]. ``$started`` is
-the start of the rollout.
+A look adds a window of its rollout: what became known at a time in (after, until]. The table of windows has one for
+each rollout that is asked about; ``$after`` and ``$until`` bound them all, so that an engine skips what is far away.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ EXPOSURES: Mapping[str, str] = {
     "score": "float64",
     "bin": "int64",
 }
-"""Rows of one rollout; ``eid`` numbers them, ``score`` is null unless the assigned version answered with one.
+"""Rows of a rollout; ``eid`` numbers them, ``score`` is null unless the assigned version answered with one.
 
 ``bin`` is the score's place on the shadow grid (null if it has none). It is made when rows are read, as ``bucket`` is
 made when they are written, because engines need not agree on the last digit of a logarithm.
@@ -72,19 +72,21 @@ OUTCOMES: Mapping[str, str] = {
     "o_received": "int64",
 }
 
+WINDOWS: Mapping[str, str] = {"rollout": "int64", "after": "int64", "until": "int64", "started": "int64"}
+"""What a look adds to each rollout, and when that started: its ticks are counted from there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Ticks at ``$started + k * step`` and time buckets of length ``bucket``, in microseconds."""
+    """Ticks at ``started + k * step`` and time buckets of length ``bucket``, in microseconds."""
 
     step: int
     bucket: int
 
-    def tick(self, moment: Any) -> Any:
+    def tick(self, moment: Any, started: Any) -> Any:
         """The first tick at or after a moment (the first of all for what came before)."""
-        start = parameter("started")
-        since = ibis.greatest(moment - start, ibis.literal(0, "int64"))
-        return since + (self.step - since % self.step) % self.step + start
+        since = ibis.greatest(moment - started, ibis.literal(0, "int64"))
+        return since + (self.step - since % self.step) % self.step + started
 
     def stratum(self, moment: Any) -> Any:
         """Start of the time bucket."""
@@ -112,11 +114,12 @@ def parameters_of(sql: str) -> frozenset[str]:
     return frozenset(name for name in _PARAMETER.findall(sql) if name)
 
 
-def in_window(moment: Any) -> Any:
-    return (moment > parameter("after")) & (moment <= parameter("until"))
+def in_window(rows: ir.Table, moment: Any) -> Any:
+    """Whether a moment is in the window of the row's rollout."""
+    return (moment > rows.after) & (moment <= rows.until)
 
 
-def around_window(moment: Any, *, before: int, after: int = 0) -> Any:
+def around_windows(moment: Any, *, before: int = 0, after: int = 0) -> Any:
     """Implied by the exact condition that follows it, and plain enough for an engine to skip what is far away."""
     return (moment > parameter("after") - before) & (moment <= parameter("until") + after)
 
@@ -216,6 +219,9 @@ def segment_column(name: str) -> str:
     return f"seg_{name}"
 
 
+_OF_THE_JOIN = frozenset({"outcome_key", "due", "deadline"})
+
+
 def with_outcomes(rows: ir.Table, outcomes: ir.Table, names: Sequence[str]) -> ir.Table:
     """Rows with the outcomes known when they are due, as columns ``value_0``, ``value_1``, ...
 
@@ -223,10 +229,12 @@ def with_outcomes(rows: ir.Table, outcomes: ir.Table, names: Sequence[str]) -> i
     several records the highest revision wins, then the latest time, then the largest value.
     """
     for n, name in enumerate(names):
+        last = n == len(names) - 1
         records = outcomes.filter(outcomes.o_name == name)
         known = rows.left_join(
             records,
             [
+                rows.rollout == records.o_rollout,
                 rows.outcome_key == records.o_key,
                 records.o_received <= rows.due,
                 records.o_time <= rows.deadline,
@@ -234,6 +242,7 @@ def with_outcomes(rows: ir.Table, outcomes: ir.Table, names: Sequence[str]) -> i
             ],
         )
         order = ibis.struct({"revision": known.o_revision, "time": known.o_time, "value": known.o_value})
-        same = {name: known[name].arbitrary() for name in rows.columns if name != "eid"}
+        keep = [kept for kept in rows.columns if kept != "eid" and not (last and kept in _OF_THE_JOIN)]
+        same = {kept: known[kept].arbitrary() for kept in keep}
         rows = known.group_by("eid").agg(**same, **{f"value_{n}": known.o_value.argmax(order)})
     return rows

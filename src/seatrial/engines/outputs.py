@@ -37,17 +37,27 @@ class Answers:
                 self._labels.setdefault(label, len(self._labels))
 
     @property
+    def empty(self) -> bool:
+        """Whether neither a label nor a score has been seen."""
+        return not (self._labels or self._scores)
+
+    @property
     def outputs(self) -> Outputs:
         """What has been seen so far; scores while nothing has."""
         if self._labels and self._scores:
             return "mixed"
         return "classes" if self._labels or 0 < len(self._scores) <= MOST_CLASSES else "scores"
 
-    def in_order(self, grids: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
-        """Grids with the labels that occur in them in alphabetical order; of scores, as they are."""
-        if not self._labels or TOTAL not in grids:
+    def in_order(
+        self, grids: Mapping[str, NDArray[np.int64]], whole: NDArray[np.int64] | None = None
+    ) -> dict[str, NDArray[np.int64]]:
+        """Grids with the labels that occur in the ``whole`` (their total) in alphabetical order; of scores, as they
+        are.
+        """
+        whole = grids.get(TOTAL) if whole is None else whole
+        if not self._labels or whole is None:
             return dict(grids)
-        used = np.flatnonzero(grids[TOTAL].any(axis=0) | grids[TOTAL].any(axis=1)).tolist()
+        used = np.flatnonzero(whole.any(axis=0) | whole.any(axis=1)).tolist()
         name = {place: label for label, place in self._labels.items()}
         used.sort(key=lambda place: name.get(place, ""))
         ordered = {segment: np.zeros_like(grid) for segment, grid in grids.items()}

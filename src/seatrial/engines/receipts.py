@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from seatrial.engines.duck import DuckEngine
-from seatrial.events.parts import model_directory
-from seatrial.events.schema import to_micros
+from seatrial.events.parts import fit, model_directory
+from seatrial.events.schema import OUTCOME_SCHEMA, to_micros
 from seatrial.events.shelf import Shelf
 
 _DAY = 86_400_000_000
@@ -28,15 +28,16 @@ _RECORDS = {
     "time": "int64",
     "revision": "int64",
     "received": "int64",
+    "item": "string",
 }
 _SQL = f"""
 WITH one AS (
-  SELECT name, key, min(received) AS first, count(*) AS records,
+  SELECT name, key, item, min(received) AS first, count(*) AS records,
          count(DISTINCT (revision, time, value)) AS different,
          count(DISTINCT revision) > 1 AS revised,
          count(DISTINCT value) FILTER (revision = top) > 1 AS contradicted
-  FROM (SELECT *, max(revision) OVER (PARTITION BY name, key) AS top FROM records)
-  GROUP BY name, key)
+  FROM (SELECT *, max(revision) OVER (PARTITION BY name, key, item) AS top FROM records)
+  GROUP BY name, key, item)
 SELECT name, first // {_DAY} AS day, sum(records)::BIGINT AS received, count(*) AS outcomes,
        sum(records - different)::BIGINT AS repeated, count(*) FILTER (revised) AS revised,
        count(*) FILTER (contradicted) AS contradicted, count(moment) AS matched,
@@ -50,7 +51,8 @@ GROUP BY name, day ORDER BY name, day
 class Receipt:
     """Outcomes of one name that were first received on one day (UTC).
 
-    ``received``: records, of which ``repeated`` said again what was known. ``outcomes``: predictions they are about; of
+    ``received``: records, of which ``repeated`` said again what was known. ``outcomes``: predictions they are about, or
+    items of their lists; of
     these ``matched`` are captured, ``revised`` were corrected by a later revision, and ``contradicted`` have two values
     under one revision. ``late``: received after the horizon, so in no verdict; None where no plan names a horizon.
     """
@@ -105,11 +107,10 @@ def _receipt(row: Mapping[str, int]) -> Receipt:
 
 
 def _records(directory: Path, since: int) -> pa.Table:
-    columns = ["key", "name", "value", "time", "revision", "received_at"]
-    tables = [*_read(directory, "received_at", columns, since)]
-    found = pa.concat_tables(tables) if tables else None
-    if found is None:
-        return pa.table({name: pa.array([], kind) for name, kind in _RECORDS.items()})
+    columns = ["key", "name", "value", "time", "revision", "received_at", "item"]
+    schema = pa.schema([OUTCOME_SCHEMA.field(name) for name in columns])
+    tables = [fit(table, schema) for table in _read(directory, "received_at", columns, since)]
+    found = pa.concat_tables([schema.empty_table(), *tables])
     found = found.rename_columns([*_RECORDS]).cast(pa.schema([*_RECORDS.items()]))
     return found.filter(pc.greater_equal(found["received"], since))
 
@@ -133,6 +134,13 @@ def _read(directory: Path, moment: str, columns: list[str], since: int) -> Itera
         shelf = Shelf(directory, moment)
         shelf.refresh()
         try:
-            return [pq.read_table(kept.part.path, columns=columns) for kept in shelf.parts if kept.latest >= since]
+            return [_columns(kept.part.path, columns) for kept in shelf.parts if kept.latest >= since]
         except FileNotFoundError:
             continue
+
+
+def _columns(path: Path, columns: list[str]) -> pa.Table:
+    """Those that a part has: an older one may lack some."""
+    with pq.ParquetFile(path) as file:
+        present = set(file.schema_arrow.names)
+        return file.read(columns=[name for name in columns if name in present])

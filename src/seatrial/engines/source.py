@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from seatrial.events.parts import covers
 from seatrial.events.shelf import Shelf, Shelved
 
-AT_ONCE = 2_000_000
+AT_ONCE = 500_000
 """Rows that are read before what is known so far is summed up."""
 
 
@@ -46,7 +46,7 @@ class PartSource:
     def take(self, to: int, columns: list[str]) -> tuple[list[pa.Table], int]:
         """Unread parts that can hold rows up to ``to``, and up to which time that is everything there is.
 
-        Of a long history only the beginning is given (about two million rows), with the time it reaches.
+        Of a long history only the beginning is given (``AT_ONCE`` rows), with the time it reaches.
         """
         tables: list[pa.Table] = []
         rows = 0
@@ -57,10 +57,15 @@ class PartSource:
             waiting = self._waiting.pop(0)
             rows += waiting.rows
             self._taken.add(waiting.name)
-            with pq.ParquetFile(waiting.part.path) as file:
-                present = set(file.schema_arrow.names)
-                tables.append(file.read(columns=[name for name in columns if name in present]))
+            tables.append(_read(waiting, columns))
         return tables, to
+
+
+def _read(waiting: Shelved, columns: list[str]) -> pa.Table:
+    """The columns that the part has; whoever reads many parts at once brings the threads."""
+    with pq.ParquetFile(waiting.part.path, pre_buffer=False) as file:
+        present = set(file.schema_arrow.names)
+        return file.read(columns=[name for name in columns if name in present], use_threads=False)
 
 
 def _order(part: Shelved) -> tuple[int, str]:

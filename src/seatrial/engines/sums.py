@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from seatrial.engines.statements import column
+from seatrial.engines.statements import HIT, column
 from seatrial.events.schema import SEGMENT_PREFIX, UNKNOWN
 from seatrial.evidence.tally import MICRO, TOTAL, UNIT_BUCKETS, Cell, Sums, Tally
 from seatrial.ids import Arm
@@ -19,8 +19,10 @@ from seatrial.rollout.metric import Metric
 
 MAX_VALUES = 50
 OTHER = "other"
-HIT = {"error_rate": "failed", "latency": "slow"}
-"""The column that counts the rare event of a metric."""
+
+Ints = NDArray[np.int64]
+Place = tuple[int, int, Arm]
+"""Number of a rollout, a phase and an arm."""
 
 
 class Segments:
@@ -55,30 +57,86 @@ class Segments:
                 self._names[segment] = segment
 
 
+class Places:
+    """Which rollout, phase and arm each row of a result is about. Without a column of rollouts there is one, 0."""
+
+    def __init__(self, table: pa.Table) -> None:
+        phases, arms = integers(table, "phase"), coded(table, "arm")
+        rollouts = integers(table, "rollout") if "rollout" in table.column_names else np.zeros_like(phases)
+        self.codes, first = crossed(numbered(rollouts), numbered(phases), arms[0])
+        names = [arms[1][code] for code in arms[0][first].tolist()]
+        self.keys: list[Place] = list(zip(rollouts[first].tolist(), phases[first].tolist(), names, strict=True))
+
+    def sums(self, values: Ints) -> Iterator[tuple[Place, int]]:
+        """The sum of a column for each place where it is not zero."""
+        totals = np.zeros(len(self.keys), dtype=np.int64)
+        np.add.at(totals, self.codes, values)
+        return ((key, n) for key, n in zip(self.keys, totals.tolist(), strict=True) if n)
+
+    def rows(self) -> Iterator[tuple[Place, Ints]]:
+        """The rows of each place."""
+        return ((self.keys[code], rows) for code, rows in blocks(self.codes))
+
+
 class CellRows:
-    """Which rows of a result belong to which cell: each to ``total`` and to one segment of each dimension."""
+    """Which rows of a result belong to which cell: each to ``total`` and to one segment of each dimension.
 
-    def __init__(self, table: pa.Table, dimensions: Sequence[str], segments: Segments) -> None:
+    ``segments``: those of each rollout.
+    """
+
+    CELLS_AT_ONCE = 4096
+    """A cell takes 6 kB while rows are added up."""
+
+    def __init__(
+        self, table: pa.Table, places: Places, dimensions: Sequence[str], segments: Mapping[int, Segments]
+    ) -> None:
         self.bucket = integers(table, "bucket")
-        index: dict[tuple[int, int, Arm], int] = {}
-        keys = zip(
-            table["phase"].to_pylist(),
-            (integers(table, "stratum") // MICRO).tolist(),
-            table["arm"].to_pylist(),
-            strict=True,
-        )
-        place = np.array([index.setdefault(key, len(index)) for key in keys], dtype=np.int64)
-        self.cells: list[tuple[Cell, NDArray[np.int64]]] = []
-        strata = list(index)
-        for names, codes in segments_of(table, dimensions, segments):
-            for group, rows in blocks(place * len(names) + codes):
-                phase, time, arm = strata[group // len(names)]
-                self.cells.append((Cell(phase, time, names[group % len(names)], arm), rows))
+        self.cells: list[tuple[int, Cell]] = []
+        self._index: dict[tuple[int, Cell], int] = {}
+        times = integers(table, "stratum") // MICRO
+        strata, first = crossed(places.codes, numbered(times))
+        of = list(zip(places.codes[first].tolist(), times[first].tolist(), strict=True))
+        keys = [(*places.keys[place], time) for place, time in of]
+        self._places = [self._numbered(strata, [(rollout, Cell(p, t, TOTAL, arm)) for rollout, p, arm, t in keys])]
+        for dimension in dimensions:
+            codes, values = coded(table, f"{SEGMENT_PREFIX}{dimension}")
+            combined, first = crossed(strata, codes)
+            cells = []
+            for stratum, code in zip(strata[first].tolist(), codes[first].tolist(), strict=True):
+                rollout, phase, arm, time = keys[stratum]
+                name = segments[rollout].name(f"{dimension}={values[code]}")
+                cells.append((rollout, Cell(phase, time, name, arm)))
+            self._places.append(self._numbered(combined, cells))
+
+    def _numbered(self, codes: Ints, cells: Sequence[tuple[int, Cell]]) -> Ints:
+        """The number of each row's cell; several codes may be of one cell."""
+        numbers = np.empty(len(cells), dtype=np.int64)
+        for n, cell in enumerate(cells):
+            numbers[n] = number = self._index.setdefault(cell, len(self.cells))
+            if number == len(self.cells):
+                self.cells.append(cell)
+        return numbers[codes]
+
+    def add_up(self, values: Ints) -> Iterator[tuple[int, Cell, Sums]]:
+        """What ``values`` of shape (rows, 3) add to each cell of each rollout; cells that get nothing are left out."""
+        for start in range(0, len(self.cells), self.CELLS_AT_ONCE):
+            added = np.zeros((min(self.CELLS_AT_ONCE, len(self.cells) - start), UNIT_BUCKETS, 3), dtype=np.int64)
+            for cells in self._places:
+                rows = np.flatnonzero((cells >= start) & (cells < start + len(added)))
+                at = ((cells[rows] - start) * UNIT_BUCKETS + self.bucket[rows]) * 3
+                for n in range(3):
+                    np.add.at(added.reshape(-1), at + n, values[rows, n])
+            for n in np.flatnonzero(added.any(axis=(1, 2))).tolist():
+                yield *self.cells[start + n], added[n]
+
+    def rows(self) -> Iterator[tuple[int, Cell, Ints]]:
+        """The rows of each cell of each rollout."""
+        for cells in self._places:
+            for number, rows in blocks(cells):
+                yield *self.cells[number], rows
 
 
-def segments_of(
-    table: pa.Table, dimensions: Sequence[str], segments: Segments
-) -> Iterator[tuple[list[str], NDArray[np.int64]]]:
+def segments_of(table: pa.Table, dimensions: Sequence[str], segments: Segments) -> Iterator[tuple[list[str], Ints]]:
     """For the total and for each dimension: names of segments, and which of them each row is in."""
     yield [TOTAL], np.zeros(len(table), dtype=np.int64)
     for dimension in dimensions:
@@ -88,26 +146,43 @@ def segments_of(
         yield names, np.array([names.index(name) for name in named], dtype=np.int64)[codes]
 
 
-def first_seen(table: pa.Table, times: Iterable[int], dimensions: Sequence[str]) -> dict[str, int]:
-    """Segments with the time of their first exposure; ``times`` are those of the table's rows (microseconds)."""
-    seen: dict[str, int] = {}
-    known = list(times)
+def first_seen(table: pa.Table, times: Ints, dimensions: Iterable[str]) -> dict[int, dict[str, int]]:
+    """Segments of each rollout with the time of their first exposure (microseconds)."""
+    rollouts = integers(table, "rollout") if "rollout" in table.column_names else np.zeros(len(table), dtype=np.int64)
+    seen: dict[int, dict[str, int]] = {}
     for name in dimensions:
         codes, values = coded(table, f"{SEGMENT_PREFIX}{name}")
-        for code, time in zip(codes.tolist(), known, strict=True):
-            segment = f"{name}={values[code]}"
-            seen[segment] = min(time, seen.get(segment, time))
+        combined, first = crossed(numbered(rollouts), codes)
+        earliest = np.full(len(first), np.iinfo(np.int64).max)
+        np.minimum.at(earliest, combined, times)
+        for row, time in zip(first.tolist(), earliest.tolist(), strict=True):
+            seen.setdefault(int(rollouts[row]), {})[f"{name}={values[codes[row]]}"] = time
     return seen
 
 
-def coded(table: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str]]:
+def coded(table: pa.Table, name: str) -> tuple[Ints, list[str]]:
     """A text column as numbers, and the texts they stand for; null reads ``unknown``."""
     column = pc.fill_null(table[name], UNKNOWN).combine_chunks()
     coded = pc.dictionary_encode(column)
     return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), coded.dictionary.to_pylist()
 
 
-def blocks(groups: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+def numbered(values: Ints) -> Ints:
+    """Equal values get equal numbers, 0, 1, 2, ... in the order in which they come."""
+    numbers: Ints = pc.dictionary_encode(pa.array(values)).indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return numbers
+
+
+def crossed(first: Ints, *further: Ints) -> tuple[Ints, Ints]:
+    """Combinations of small numbers as numbers, in the order in which they come; and the first row of each."""
+    code = first
+    for numbers in further:
+        code = code * (int(numbers.max(initial=0)) + 1) + numbers
+    code = numbered(code)
+    return code, np.flatnonzero(np.diff(np.maximum.accumulate(code), prepend=-1))
+
+
+def blocks(groups: Ints) -> Iterator[tuple[int, Ints]]:
     """Each distinct number with the places where it stands."""
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
@@ -125,25 +200,24 @@ class Held:
         self.outside: Counter[tuple[int, Arm]] = Counter()
         self.late = 0
 
-    def absorb(self, rows: CellRows, values: NDArray[np.int64], *, arm: Arm | None = None) -> None:
-        """Add ``values`` of shape (rows, 3), under another arm if one is given."""
-        for cell, where in rows.cells:
-            if (found := values[where]).any():
-                self.add(cell if arm is None else cell._replace(arm=arm), rows.bucket[where], found)
-
-    def add(self, cell: Cell, bucket: NDArray[np.int64], values: NDArray[np.int64]) -> None:
-        """Add rows to one cell. Arrays handed out before are left alone: a changed cell gets a new one."""
+    def add(self, cell: Cell, sums: Sums) -> None:
+        """Add to one cell. Arrays handed out before are left alone: a changed cell gets a new one."""
         known = self.cells.get(cell)
-        sums = np.zeros((UNIT_BUCKETS, 3), dtype=np.int64) if known is None else known.copy()
-        np.add.at(sums, bucket, values)
-        self.cells[cell] = sums
+        self.cells[cell] = sums.copy() if known is None else known + sums
+
+    def count(self, cell: Cell, buckets: Ints) -> None:
+        """Add a whole to the denominator of one cell for each of these buckets."""
+        if len(buckets):
+            sums = np.zeros((UNIT_BUCKETS, 3), dtype=np.int64)
+            np.add.at(sums[:, 2], buckets, MICRO)
+            self.add(cell, sums)
 
     def tally(self) -> Tally:
         """What is held now."""
         return Tally(dict(self.cells))
 
 
-def prompt_values(metric: Metric, found: pa.Table, n: int, requests: NDArray[np.int64]) -> NDArray[np.int64]:
+def prompt_values(metric: Metric, found: pa.Table, n: int, requests: Ints) -> Ints:
     """What rows add to a metric known at once (``expressions.prompt_sums``), without the units of requests per unit."""
     if metric.kind == "requests_per_unit":
         return np.column_stack([requests, requests * MICRO, requests * 0])
@@ -151,9 +225,7 @@ def prompt_values(metric: Metric, found: pa.Table, n: int, requests: NDArray[np.
     return np.column_stack([counted, integers(found, column(n, HIT[metric.kind])) * MICRO, counted * MICRO])
 
 
-def mature_values(
-    metric: Metric, found: pa.Table, n: int, exposures: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def mature_values(metric: Metric, found: pa.Table, n: int, exposures: Ints) -> tuple[Ints, Ints]:
     """What mature rows add (``expressions.mature_sums``), and how many of them have no outcome.
 
     See ``Metric.missing``: a mature exposure without outcome is left out, or counted with the value 0 or 1. One that
@@ -173,24 +245,15 @@ def mature_values(
     return np.column_stack([counted, numerator, denominator]), missing
 
 
-def inside(metric: Metric, found: pa.Table, n: int, exposures: NDArray[np.int64]) -> NDArray[np.int64]:
+def inside(metric: Metric, found: pa.Table, n: int, exposures: Ints) -> Ints:
     """Of mature exposures, those that can have the metric's outcome."""
     return exposures if metric.among is None else integers(found, column(n, "inside"))
 
 
-def count_by_arm(found: pa.Table, values: NDArray[np.int64], *, arm: Arm | None = None) -> Counter[tuple[int, Arm]]:
-    """Sums of a column by (phase, arm), under another arm if one is given."""
-    counter: Counter[tuple[int, Arm]] = Counter()
-    for phase, its_arm, n in zip(found["phase"].to_pylist(), found["arm"].to_pylist(), values.tolist(), strict=True):
-        if n:
-            counter[phase, arm or its_arm] += n
-    return counter
-
-
-def integers(table: pa.Table, name: str) -> NDArray[np.int64]:
+def integers(table: pa.Table, name: str) -> Ints:
     """A column of whole numbers; sums of 64-bit integers come back wider and must fit again."""
     column = table[name]
     if column.type != pa.int64():
         column = pc.cast(column, pa.int64())
-    values: NDArray[np.int64] = column.to_numpy()
+    values: Ints = column.to_numpy()
     return values

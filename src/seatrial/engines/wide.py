@@ -115,9 +115,10 @@ class Wide:
             "error": error,
             "latency": self._latency,
             "score": self._score(error),
+            **({} if c.items is None else {"items": self._list(c.items)}),
         }
         for n, (name, column) in enumerate(sorted(c.outcomes.items())):
-            columns[f"value_{n}"] = self._number(column)
+            columns[f"value_{n}"] = self._list(column) if name in c.clicked else self._number(column)
             if name in c.outcome_times:
                 columns[f"when_{n}"] = self._moment(c.outcome_times[name], "--time-unit", None)
         for name, column in c.segments.items():
@@ -190,6 +191,16 @@ class Wide:
         if self._columns.score is None:
             return ibis.null("float64")
         return ibis.ifelse(error, ibis.null("float64"), self._number(self._columns.score))
+
+    def _list(self, name: str) -> Any:
+        """A list of ids as text."""
+        kind = self._table[name].type()
+        if not kind.is_array():
+            raise UsageError(
+                "ST0277", f"'{name}' is of type {kind}, not a list of ids.",
+                remedy="Write lists as lists: Parquet has them, CSV has not.",
+            )  # fmt: skip
+        return self._table[name].cast("array<string>")
 
     def _number(self, name: str) -> Any:
         """A finite number or null."""

@@ -1,6 +1,6 @@
 """What became of a prediction: outcomes arrive late, out of order and twice, and none that was accepted is lost.
 
-An accepted outcome is on disk. What (key, name) is worth is a function of the set of its records: the highest
+An accepted outcome is on disk. What (key, name, item) is worth is a function of the set of its records: the highest
 revision, then the latest time, then the largest value. So a record may be sent again at any time.
 """
 
@@ -30,13 +30,19 @@ MAX_VALUE = 1e9
 """Largest size of a value: sums are kept in whole millionths of 64-bit integers."""
 
 MAX_NAME = 500
-_FIELDS = frozenset({"model", "key", "name", "value", "time", "revision"})
+MOST_ITEMS = 100
+"""Items that one record may name."""
+
+_FIELDS = frozenset({"model", "key", "name", "value", "time", "revision", "item", "items"})
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``name`` of the prediction ``key`` had ``value`` from ``time`` on; a correction has a higher ``revision``."""
+    """``name`` of the prediction ``key`` had ``value`` from ``time`` on; a correction has a higher ``revision``.
+
+    ``item``: what of a ranked list it is about, e.g. the item that was clicked.
+    """
 
     model: str
     key: str
@@ -44,6 +50,22 @@ class Outcome:
     value: float
     time: datetime
     revision: int = 0
+    item: str | None = None
+
+    @classmethod
+    def parse_all(cls, record: object, *, model: str | None = None, where: str = "outcome") -> Iterator[Outcome]:
+        """As ``parse``; of a record with ``items``, a list, one outcome for each, worth 1 unless it says otherwise."""
+        if not isinstance(record, dict) or "items" not in record:
+            yield cls.parse(record, model=model, where=where)
+            return
+        items = record["items"]
+        if not isinstance(items, list) or not 1 <= len(items) <= MOST_ITEMS or "item" in record:
+            raise UsageError(
+                "ST0503", f"{where}: 'items' is a list of 1 to {MOST_ITEMS} ids.", remedy="One alone is an 'item'."
+            )
+        rest = {"value": 1, **{name: value for name, value in record.items() if name != "items"}}
+        for item in items:
+            yield cls.parse({**rest, "item": item}, model=model, where=where)
 
     @classmethod
     def parse(cls, record: object, *, model: str | None = None, where: str = "outcome") -> Outcome:
@@ -66,6 +88,7 @@ class Outcome:
             value=_value(record.get("value"), where),
             time=_time(record.get("time"), where),
             revision=_revision(record.get("revision"), where),
+            item=None if record.get("item") is None else _word(record["item"], "item", where),
         )
 
 
@@ -75,7 +98,8 @@ def parse_ndjson(body: bytes, *, model: str | None = None) -> list[Outcome]:
     records = _at_once([line for _, line in lines])
     if records is None:
         records = [_loads(line, where) for where, line in lines]
-    return [Outcome.parse(record, model=model, where=where) for (where, _), record in zip(lines, records, strict=True)]
+    told = zip(lines, records, strict=True)
+    return [found for (where, _), record in told for found in Outcome.parse_all(record, model=model, where=where)]
 
 
 def _at_once(lines: Sequence[bytes]) -> list[Any] | None:
@@ -105,7 +129,11 @@ def read_file(path: Path, *, model: str | None = None) -> list[Outcome]:
         )  # fmt: skip
     rows = _csv(path) if suffix == ".csv" else _parquet(path)
     try:
-        return [Outcome.parse(row, model=model, where=f"{path.name} row {n}") for n, row in enumerate(rows, start=1)]
+        return [
+            outcome
+            for n, row in enumerate(rows, start=1)
+            for outcome in Outcome.parse_all(row, model=model, where=f"{path.name} row {n}")
+        ]
     except (csv.Error, UnicodeDecodeError, pa.ArrowException) as error:
         raise UsageError(
             "ST0728", f"{path.name} cannot be read as {suffix}: {error}.",
@@ -223,19 +251,21 @@ def _is_at(path: Path, log: int) -> bool:
 
 def _line(record: Outcome, received: int) -> str:
     document = [record.model, record.key, record.name, record.value, to_micros(record.time), record.revision, received]
-    return _encode(document) + "\n"
+    return _encode(document if record.item is None else [*document, record.item]) + "\n"
 
 
 def _tables(lines: bytes, lifted: int | None) -> dict[str, pa.Table]:
     rows: dict[str, list[list[Any]]] = {}
     for document in _documents(lines):
+        if isinstance(document, list) and len(document) == len(OUTCOME_SCHEMA) - 1:
+            document = [*document, None]  # most name no item
         if isinstance(document, list) and len(document) == len(OUTCOME_SCHEMA):
             rows.setdefault(document[0], []).append(document)
     tables = {}
     for model, found in rows.items():
-        models, *columns, received = (list(column) for column in zip(*found, strict=True))
+        models, *columns, received, items = (list(column) for column in zip(*found, strict=True))
         received_at = received if lifted is None else [max(moment, lifted) for moment in received]
-        tables[model] = columns_to_table([*columns, received_at, models], OUTCOME_SCHEMA)
+        tables[model] = columns_to_table([*columns, received_at, models, items], OUTCOME_SCHEMA)
     return tables
 
 

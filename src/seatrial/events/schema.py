@@ -21,10 +21,13 @@ _EVENT_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
     ("model", pa.string()),
     ("rollout", pa.string()),
     ("phase", pa.int32()),
+    ("sampled", pa.int16()),
     ("arm", pa.string()),
     ("served_version", pa.string()),
     ("served_level", pa.string()),
     ("attempts", pa.int16()),
+    ("level_reason", pa.string()),
+    ("reasons", pa.string()),
     ("unit", pa.string()),
     ("bucket", pa.int16()),
     ("time", MOMENT),
@@ -39,6 +42,8 @@ _EVENT_FIELDS: tuple[tuple[str, pa.DataType], ...] = (
     ("request_hash", pa.string()),
     ("score", pa.float64()),
     ("label", pa.string()),
+    ("items", pa.list_(pa.string())),
+    ("item_scores", pa.list_(pa.float64())),
     ("decision", pa.string()),
     ("threshold", pa.float64()),
     ("observable", pa.bool_()),
@@ -58,10 +63,12 @@ OUTCOME_SCHEMA = pa.schema(
         ("revision", pa.int64()),
         ("received_at", MOMENT),
         ("model", pa.string()),
+        ("item", pa.string()),
     ],
     metadata={"seatrial.outcomes": "1"},
 )
-"""``time``: when the outcome became true; ``received_at``: when it was known here. A row a record, retries included."""
+"""``time``: when the outcome became true; ``received_at``: when it was known here; ``item``: of a ranked list, the one
+it is about. A row a record, retries included."""
 
 
 def event_schema(segments: Sequence[str] = ()) -> pa.Schema:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.evidence.lists import PARTS, RankedList, list_agreement, sums_by_bucket
 from seatrial.evidence.scores import SCORE_BINS, score_bins
-from seatrial.evidence.snapshot import Outputs, ShadowEvidence
+from seatrial.evidence.snapshot import Outputs, Sampled, ShadowEvidence
 from seatrial.evidence.tally import TOTAL, UNIT_BUCKETS
 
 Floats = NDArray[np.float64]
@@ -30,8 +31,8 @@ class Side:
     """What one model did with the requests, one place each.
 
     ``answered``: it gave a primary answer; ``error``: it is to blame that there is none; ``score``: NaN where there is
-    none; ``label``: None where there is none; ``latency``: seconds, NaN if unknown; ``ranked``: lists of ids, best
-    first.
+    none; ``label``: None where there is none; ``latency``: seconds, NaN if unknown; ``ranked``: lists where answers are
+    lists, else None.
     """
 
     answered: Bools
@@ -39,7 +40,7 @@ class Side:
     score: Floats
     label: Texts
     latency: Floats
-    ranked: Sequence[Sequence[Any] | None] | None = None
+    ranked: Sequence[RankedList | None] | None = None
 
     def take(self, where: Any) -> Side:
         """Some of the places."""
@@ -54,7 +55,8 @@ class Answers:
     """Requests that were copied. ``joined``: both sides are in the log under one id.
 
     ``time``: microseconds since the epoch, -1 if unknown; ``bucket``: of the unit, 0..255; ``segments``: by dimension,
-    the value of each request.
+    the value of each request; ``clicks``: the items that were clicked, where the answers are lists and that is known;
+    ``sampled``: which share of the units (points of 10,000) was copied where each comes from, if that differs.
     """
 
     time: NDArray[np.int64]
@@ -63,6 +65,13 @@ class Answers:
     champion: Side
     shadow: Side
     segments: Mapping[str, Texts] = field(default_factory=dict)
+    clicks: Sequence[Sequence[str] | None] | None = None
+    sampled: NDArray[np.int64] | None = None
+
+    @property
+    def uneven(self) -> bool:
+        """Whether the requests stand for unequal numbers of them."""
+        return self.sampled is not None and len(np.unique(self.sampled)) > 1
 
     @property
     def compared(self) -> Bools:
@@ -72,7 +81,9 @@ class Answers:
     def take(self, where: Any) -> Answers:
         segments = {name: values[where] for name, values in self.segments.items()}
         sides = self.champion.take(where), self.shadow.take(where)
-        return Answers(self.time[where], self.bucket[where], self.joined[where], *sides, segments)
+        clicks = None if self.clicks is None else [self.clicks[n] for n in np.arange(len(self.time))[where]]
+        sampled = None if self.sampled is None else self.sampled[where]
+        return Answers(self.time[where], self.bucket[where], self.joined[where], *sides, segments, clicks, sampled)
 
     def places(self) -> dict[str, Bools]:
         """Where each segment is: ``total``, and ``dimension=value``, of each dimension the most frequent ones."""
@@ -89,6 +100,8 @@ class Answers:
     def outputs(self) -> Outputs:
         """What the compared answers are."""
         pairs = self.take(self.compared)
+        if pairs.champion.ranked is not None:
+            return "lists"
         scores = np.concatenate([pairs.champion.score, pairs.shadow.score])
         scored = scores[~np.isnan(scores)]
         if 0 < len(scored) < len(scores):
@@ -105,9 +118,18 @@ class Answers:
         first, second = (np.array([place[name] for name in side], dtype=np.int64) for side in sides)
         return names, first, second
 
+    def agreements(self) -> NDArray[np.int64]:
+        """How alike the lists of each pair are, shape (n, 5): ``evidence.lists.PARTS``."""
+        lists = zip(self.champion.ranked or (), self.shadow.ranked or (), strict=True)
+        found = [list_agreement(ours, theirs) for ours, theirs in lists if ours is not None and theirs is not None]
+        return np.array(found, dtype=np.int64).reshape(-1, len(PARTS))
+
     def evidence(self) -> ShadowEvidence:
         """The same answers as a look at a rollout sees them (``engines.evidence``)."""
         pairs, outputs = self.take(self.compared), self.outputs()
+        unmatched = int((~self.compared).sum())
+        if outputs == "lists":
+            return pairs._of_lists(unmatched)
         bins = self._bins(pairs, outputs)
         placed = (bins[0] >= 0) & (bins[1] >= 0)
         grid, buckets = {}, {}
@@ -117,8 +139,31 @@ class Answers:
             np.add.at(counts, (bins[0][here], bins[1][here]), 1)
             grid[name] = counts
             buckets[name] = np.bincount(pairs.bucket[here], minlength=UNIT_BUCKETS).astype(np.int64)
-        unmatched = int((~self.compared).sum())
-        return ShadowEvidence(grid, len(pairs.time), unmatched, buckets, outputs)
+        shares = self._shares(pairs, placed, bins) if pairs.sampled is not None else {}
+        return ShadowEvidence(grid, len(pairs.time), unmatched, buckets, outputs, shares=shares)
+
+    @staticmethod
+    def _shares(pairs: Answers, placed: Bools, bins: tuple[NDArray[np.int64], NDArray[np.int64]]) -> dict[int, Sampled]:
+        """The pairs that have a place, by the share at which they were copied."""
+        assert pairs.sampled is not None
+        found: dict[int, Sampled] = {}
+        for share in np.unique(pairs.sampled).tolist():
+            kept = Sampled()
+            for name, where in pairs.places().items():
+                here = where & placed & (pairs.sampled == share)
+                if here.any():
+                    counts = np.zeros((SCORE_BINS, SCORE_BINS), dtype=np.int64)
+                    np.add.at(counts, (bins[0][here], bins[1][here]), 1)
+                    kept.grid[name] = counts
+                    kept.buckets[name] = np.bincount(pairs.bucket[here], minlength=UNIT_BUCKETS).astype(np.int64)
+            found[share] = kept
+        return found
+
+    def _of_lists(self, unmatched: int) -> ShadowEvidence:
+        parts = self.agreements()
+        places = self.places().items()
+        sums = {name: sums_by_bucket(parts[where], self.bucket[where]) for name, where in places if where.any()}
+        return ShadowEvidence({}, len(self.time), unmatched, outputs="lists", lists=sums)
 
     @staticmethod
     def _bins(pairs: Answers, outputs: Outputs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

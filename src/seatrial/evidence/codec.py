@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seatrial.evidence.facts import UnitCounts
 from seatrial.evidence.inputs import COUNTS, FeatureTally, InputTally
-from seatrial.evidence.snapshot import Captured, Evidence, MetricEvidence, ShadowEvidence
+from seatrial.evidence.snapshot import Captured, Evidence, MetricEvidence, Sampled, ShadowEvidence
 from seatrial.evidence.tally import UNIT_BUCKETS, Cell, Tally
 
 SCHEMA = "seatrial.evidence.v1"
@@ -79,6 +79,8 @@ def from_document(document: Mapping[str, Any]) -> Evidence:
             unmatched=shadow["unmatched"],
             buckets={name: _unpack(text, UNIT_BUCKETS)[:, 0] for name, text in shadow.get("buckets", {}).items()},
             outputs=shadow.get("outputs", ""),
+            lists={name: _unpack(text, UNIT_BUCKETS) for name, text in shadow.get("lists", {}).items()},
+            shares={found["share"]: _sampled_from(found) for found in shadow.get("shares", ())},
         ),
         inputs=_inputs_from(document.get("inputs")),
         capture={(p, arm): Captured(*counts) for p, arm, *counts in document["capture"]},
@@ -125,7 +127,20 @@ def _agreed(shadow: ShadowEvidence) -> dict[str, Any]:
     """What only agreement is judged on, where it is judged."""
     if not shadow.outputs:
         return {}
-    return {"buckets": {name: _pack(sums) for name, sums in shadow.buckets.items()}, "outputs": shadow.outputs}
+    lists = {"lists": {name: _pack(sums) for name, sums in shadow.lists.items()}} if shadow.lists else {}
+    buckets = {name: _pack(sums) for name, sums in shadow.buckets.items()}
+    shares = {"shares": [_sampled(share, found) for share, found in shadow.shares.items()]} if shadow.shares else {}
+    return {"buckets": buckets, "outputs": shadow.outputs, **lists, **shares}
+
+
+def _sampled(share: int, found: Sampled) -> dict[str, Any]:
+    grid, buckets = ({name: _pack(sums) for name, sums in held.items()} for held in (found.grid, found.buckets))
+    return {"share": share, "grid": grid, "buckets": buckets}
+
+
+def _sampled_from(document: Mapping[str, Any]) -> Sampled:
+    grid = {name: _unpack(text, 128) for name, text in document["grid"].items()}
+    return Sampled(grid, {name: _unpack(text, UNIT_BUCKETS)[:, 0] for name, text in document["buckets"].items()})
 
 
 def _captured(captured: Captured) -> list[int | None]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from seatrial.evidence.visits import Ids, Ints, Numbers, Visits, longer
 from seatrial.ids import CANARY, CHAMPION, SHADOW, Arm
 
 Place = tuple[int, Arm]
@@ -57,81 +62,158 @@ class FirstFacts:
 
 
 class _History(NamedTuple):
-    """What a unit has been through: where it was served first, where it was, and which rare events it met where."""
+    """What a unit has been through: where it was, and which rare events it met where."""
 
-    first: Place | None
-    places: frozenset[Place]
-    events: frozenset[tuple[str, Place]]
+    places: frozenset[Place] = frozenset()
+    events: frozenset[tuple[str, Place]] = frozenset()
 
 
-_NOTHING = _History(None, frozenset(), frozenset())
+_NOWHERE = -1
 
 
 class MutableFacts:
     """The same facts, grown in place: a look costs what is new, not what is known.
 
-    Units are many, and what they have been through is of few kinds: units are counted by their history as it grows, and
-    a look adds up the histories.
+    Units are many, and what they have been through is of few kinds: a unit has the number of its history, units are
+    counted by it as it grows, and a look adds up the histories.
     """
 
     def __init__(self) -> None:
-        self.first: dict[str, Seen] = {}
-        self.by_phase: dict[tuple[str, int, Arm], Seen] = {}
-        self._histories: dict[str, _History] = {}
-        self._alike: Counter[_History] = Counter()
-        self._same: dict[_History, _History] = {}
+        self._numbers = Numbers()
+        self._places: list[Place] = []
+        self._visits: dict[Place, Visits] = {}
+        self._firsts = Visits()
+        self._first_place: Ints = np.empty(0, dtype=np.int64)
+        self._history: Ints = np.empty(0, dtype=np.int64)
+        self._histories: dict[_History, int] = {_History(): 0}
+        self._alike: Counter[tuple[int, int]] = Counter()
 
     def absorb(self, rows: Iterable[UnitRow]) -> None:
         """Add a slice of the log; the same slice twice changes nothing."""
-        for unit, seen, events in rows:
-            place = (seen.phase, seen.arm)
-            if seen.arm != SHADOW:
-                _keep_least(self.first, unit, seen)
-            _keep_least(self.by_phase, (unit, *place), seen)
-            self._write(unit, (place,), [(name, place) for name in events] if events else ())
+        by_place: dict[Place, dict[str, UnitRow]] = {}
+        for row in rows:
+            units = by_place.setdefault((row.seen.phase, row.seen.arm), {})
+            known = units.get(row.unit, row)
+            units[row.unit] = UnitRow(row.unit, min(known.seen, row.seen), known.events | row.events)
+        for place, units in by_place.items():
+            found = list(units.values())
+            names = sorted({name for row in found for name in row.events})
+            self.absorb_columns(
+                place,
+                [*units],
+                np.array([row.seen.time for row in found], dtype=np.int64),
+                partial(_ids_of, found),
+                {name: np.array([name in row.events for row in found]) for name in names},
+            )
+
+    def absorb_columns(
+        self, place: Place, units: list[str], times: Ints, ids: Ids, events: Mapping[str, NDArray[np.bool_]]
+    ) -> None:
+        """What distinct units did in one place: first request of each, and whether it met each of the events."""
+        at = self._numbers.of(units)
+        self._first_place = longer(self._first_place, len(self._numbers), _NOWHERE)
+        self._history = longer(self._history, len(self._numbers), 0)
+        self._of(place).keep_least(at, times, ids)
+        before = self._first_place[at], self._history[at]
+        if place[1] != SHADOW:
+            known = self._first_place
+            first = self._firsts.keep_least(at, times, ids, lambda unit: place < self._places[known[unit]])
+            self._first_place[at[first]] = self._places.index(place)
+        self._history[at] = self._grown(place, before[1], events)
+        self._recount(before, (self._first_place[at], self._history[at]))
 
     def merge(self, other: FirstFacts) -> None:
         """Add facts of another slice."""
-        for unit, seen in other.first.items():
-            _keep_least(self.first, unit, seen)
-        for (unit, phase, arm), seen in other.by_phase.items():
-            _keep_least(self.by_phase, (unit, phase, arm), seen)
-            self._write(unit, ((phase, arm),), ())
+        met: dict[tuple[str, Place], set[str]] = {}
         for (name, unit), where in other.events.items():
-            self._write(unit, where, [(name, place) for place in where])
+            for place in where:
+                met.setdefault((unit, place), set()).add(name)
+        self.absorb(
+            UnitRow(unit, seen, frozenset(met.get((unit, (phase, arm)), ())))
+            for (unit, phase, arm), seen in other.by_phase.items()
+        )
 
-    def _write(self, unit: str, places: Collection[Place], events: Collection[tuple[str, Place]]) -> None:
-        """Places and events into the unit's history, after its first exposure is known."""
-        old, seen = self._histories.get(unit, _NOTHING), self.first.get(unit)
-        first = None if seen is None else (seen.phase, seen.arm)
-        if first == old.first and old.places.issuperset(places) and old.events.issuperset(events):
-            return
-        new = _History(first, old.places.union(places), old.events.union(events))
-        self._histories[unit] = self._same.setdefault(new, new)
-        self._alike[new] += 1
-        if old is not _NOTHING:
-            self._alike[old] -= 1
-            if not self._alike[old]:
-                del self._alike[old]
+    def first_time(self, unit: str, place: Place) -> int | None:
+        """When a unit was first seen in a place; None if it never was."""
+        visits = self._visits.get(place)
+        seen = visits.at(self._numbers[unit]) if visits is not None and unit in self._numbers else None
+        return None if seen is None else seen[0]
 
     def freeze(self) -> FirstFacts:
         """An unchanging copy."""
+        names, histories = list(self._numbers), list(self._histories)
+        first: dict[str, Seen] = {}
         by_arm: dict[tuple[str, Arm], Seen] = {}
-        for (unit, _, arm), seen in self.by_phase.items():
-            _keep_least(by_arm, (unit, arm), seen)
+        by_phase: dict[tuple[str, int, Arm], Seen] = {}
+        for (phase, arm), visits in self._visits.items():
+            for unit in visits.units():
+                seen = Seen(*(visits.at(unit) or (0, "")), phase, arm)
+                by_phase[names[unit], phase, arm] = seen
+                _keep_least(by_arm, (names[unit], arm), seen)
+                if arm != SHADOW:
+                    _keep_least(first, names[unit], seen)
         events = {
             (name, unit): frozenset(places)
-            for unit, history in self._histories.items()
-            for name, places in _by_name(history.events).items()
+            for unit, number in zip(names, self._history.tolist(), strict=False)
+            for name, places in _by_name(histories[number].events).items()
         }
-        return FirstFacts(dict(self.first), by_arm, dict(self.by_phase), events)
+        return FirstFacts(first, by_arm, by_phase, events)
 
     def counts(self, *, live: Collection[int], mirrored: Collection[int]) -> UnitCounts:
         """The numbers that gates read; events count once a unit, in the ``live`` and ``mirrored`` phases given."""
-        census = _Census(live, mirrored)
-        for history, units in self._alike.items():
-            census.add(history, units)
+        census, histories = _Census(live, mirrored), list(self._histories)
+        for (first, number), units in self._alike.items():
+            census.add(None if first == _NOWHERE else self._places[first], histories[number], units)
         return census.counts()
+
+    def _of(self, place: Place) -> Visits:
+        if place not in self._visits:
+            self._places.append(place)
+            self._visits[place] = Visits()
+        return self._visits[place]
+
+    def _grown(self, place: Place, numbers: Ints, events: Mapping[str, NDArray[np.bool_]]) -> Ints:
+        """Histories of units after they were in a place and met events there: each kind is grown once."""
+        names = list(events)
+        kinds = numbers << len(names)
+        for bit, met in enumerate(events.values()):
+            kinds |= met.astype(np.int64) << bit
+        distinct, which = np.unique(kinds, return_inverse=True)
+        histories = list(self._histories)
+        grown = []
+        for kind in distinct.tolist():
+            old = histories[kind >> len(names)]
+            met_here = {(name, place) for bit, name in enumerate(names) if kind >> bit & 1}
+            new = _History(old.places | {place}, old.events | met_here)
+            grown.append(self._histories.setdefault(new, len(self._histories)))
+        numbers_after: Ints = np.array(grown, dtype=np.int64)[which]
+        return numbers_after
+
+    def _recount(self, before: tuple[Ints, Ints], after: tuple[Ints, Ints]) -> None:
+        """Units by (first place, history), where that has changed."""
+        changed = np.flatnonzero((before[0] != after[0]) | (before[1] != after[1]))
+        if not len(changed):
+            return
+        self._alike.update(_tallied(after[0][changed], after[1][changed]))
+        left = _tallied(before[0][changed], before[1][changed])
+        left.pop((_NOWHERE, 0), None)  # whoever is new was not counted
+        self._alike.subtract(left)
+        for key in left:
+            if not self._alike[key]:
+                del self._alike[key]
+
+
+def _ids_of(rows: Sequence[UnitRow], at: Ints) -> list[str]:
+    return [rows[n].seen.request_id for n in at.tolist()]
+
+
+def _tallied(firsts: Ints, numbers: Ints) -> Counter[tuple[int, int]]:
+    """How many units have each pair of a first place and a history."""
+    width = int(numbers.max()) + 1
+    pairs, counts = np.unique((firsts + 1) * width + numbers, return_counts=True)
+    return Counter(
+        {(pair // width - 1, pair % width): n for pair, n in zip(pairs.tolist(), counts.tolist(), strict=True)}
+    )
 
 
 class _Census:
@@ -150,13 +232,13 @@ class _Census:
         self._touched: dict[str, Counter[Arm]] = {}
         self._shadowed: dict[str, Counter[Arm]] = {}
 
-    def add(self, history: _History, units: int) -> None:
-        """So many units with the same history."""
+    def add(self, first: Place | None, history: _History, units: int) -> None:
+        """So many units with the same first place and the same history."""
         places = history.places
         arms = _arms(places)
         copied = {phase for phase, arm in places if arm == SHADOW and phase in self._mirrored}
         self._crossed += units if {CHAMPION, CANARY} <= arms else 0
-        _count(self._new, [history.first] if history.first else (), units)
+        _count(self._new, [first] if first else (), units)
         _count(self._arms, arms, units)
         _count(self._phases, places, units)
         _count(self._in_live, _arms(places, self._live), units)

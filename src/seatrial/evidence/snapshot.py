@@ -15,7 +15,7 @@ from seatrial.evidence.inputs import InputTally
 from seatrial.evidence.tally import Tally
 from seatrial.ids import Arm
 
-Outputs = Literal["", "scores", "classes", "mixed"]
+Outputs = Literal["", "scores", "classes", "lists", "mixed"]
 """What models answer with; empty while nobody has looked."""
 
 
@@ -36,13 +36,24 @@ class MetricEvidence:
 
 
 @dataclass(frozen=True, eq=False)
+class Sampled:
+    """Pairs that were copied at one share: ``grid`` and ``buckets`` by segment, as of ``ShadowEvidence``."""
+
+    grid: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    buckets: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
 class ShadowEvidence:
     """Answers of champion and shadow to the same requests.
 
     ``grid``: per segment, counts of shape (128, 128), champion score bin by shadow score bin (bins: evidence.scores).
     ``pairs``: joined requests; ``unmatched``: mirrored requests that lack an answer on one side. For a plan that
     judges agreement also ``buckets``: per segment, pairs on the grid by unit bucket, shape (256,); and ``outputs``:
-    what the answers are. Class labels have the bins 0, 1, 2, ... in alphabetical order.
+    what the answers are. Class labels have the bins 0, 1, 2, ... in alphabetical order. ``lists``: of ranked lists, in
+    place of the grid, per segment the sums of ``evidence.lists.PARTS`` by unit bucket, shape (256, 5).
+    ``shares``: the pairs on the grid by the share of units (points of 10,000) that were copied where they came from,
+    for a plan that copies segments at shares of their own.
     """
 
     grid: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
@@ -50,6 +61,8 @@ class ShadowEvidence:
     unmatched: int = 0
     buckets: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     outputs: Outputs = ""
+    lists: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    shares: Mapping[int, Sampled] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from seatrial.gateway.routes import AGAIN, Backend, ModelRoute, RouteTable
+from seatrial.gateway.assignment import Piece, pieces
+from seatrial.gateway.routes import AGAIN, STAND_INS, Backend, ModelRoute, RouteTable, Standing
+from seatrial.ids import CANARY
 
 Config = dict[str, Any]
 
@@ -39,16 +41,20 @@ def champion_cluster(route: ModelRoute) -> str:
     return str(_chain(route, "champion")["name"])
 
 
-def mirrored_cluster(route: ModelRoute) -> str:
-    return str(_chain(route, "mirrored")["name"])
+def piece_cluster(route: ModelRoute, piece: Piece) -> str:
+    """Who answers, and gets copies, at some points."""
+    return str(_of_piece(route, piece)["name"])
 
 
-def canary_cluster(route: ModelRoute) -> str:
-    return str(_chain(route, "canary")["name"])
+def shadow_cluster(route: ModelRoute, backend: Backend | None = None) -> str:
+    """Of the rollout's shadow, or of a standing one."""
+    return str(_shadow(route, backend)["name"])
 
 
-def shadow_cluster(route: ModelRoute) -> str:
-    return str(_shadow(route)["name"])
+def pieces_of(route: ModelRoute) -> list[Piece]:
+    """The points of a route."""
+    standing = [one.points for one in route.standing]
+    return pieces(canary=route.canary_weight, mirrored=route.mirrored, standing=standing)
 
 
 @lru_cache(CACHED)  # most models are as they were when one of them changes
@@ -60,22 +66,31 @@ def _of_model(route: ModelRoute) -> tuple[Config, ...]:
         clusters += [*_members(route, "canary"), _chain(route, "canary")]
     if route.mirrored:
         clusters += [_chain(route, "mirrored"), _shadow(route), _tap(route)]
+    for one in route.standing:
+        clusters += [_shadow(route, one.backend), _tap(route, one)]
+    for points in (route.mirrored, *(points for _, points in route.mirrored_by)) if route.standing else ():
+        clusters += [_of_piece(route, piece) for piece in pieces_of(replace(route, mirrored=points)) if piece.copies]
     return tuple(clusters)
 
 
-def _levels(route: ModelRoute, arm: str) -> list[Backend]:
-    """Who is asked, in order. On the canary's chain the champion is a fallback and says so.
+def _of_piece(route: ModelRoute, piece: Piece) -> Config:
+    if piece.slot.arm == CANARY:
+        return _chain(route, "canary")
+    copies = tuple(route.standing[place] for place in piece.copies)
+    return _chain(route, "mirrored" if piece.slot.mirrored else "champion", copies)
 
-    The last but one is asked again at the end: a version that is set aside for a few seconds may be healthy, and with
-    the last one dead it is all there is. That answer is no longer the version's own, so it has a level of its own.
+
+def _levels(route: ModelRoute, arm: str) -> list[Backend]:
+    """The chain of an arm, and who of it is asked once more.
+
+    Versions before the last level are asked again at the end (the canary only if nobody else is): one that is set aside
+    for a few seconds may be healthy, and with the last one dead it is all there is. That answer is no longer the
+    version's own, so it has a level of its own.
     """
-    if arm == "canary" and route.canary is not None:
-        chain = [route.canary, Backend(route.champion.version, route.champion.endpoint, "champion")]
-    else:
-        chain = [route.champion]
-    if route.fallback is not None:
-        chain.append(route.fallback)
-    return chain if len(chain) == 1 else [*chain, replace(chain[-2], level=AGAIN)]
+    chain = route.chain(arm)
+    versions = [backend for backend in chain[:-1] if backend.level not in STAND_INS]
+    again = versions[1:] if versions[1:] and versions[0] is route.canary else versions
+    return [*chain, *(replace(backend, level=AGAIN) for backend in again)]
 
 
 def tries(route: ModelRoute, arm: str) -> int:
@@ -83,10 +98,22 @@ def tries(route: ModelRoute, arm: str) -> int:
     return len(_levels(route, arm))
 
 
+def members(route: ModelRoute, arm: str) -> list[tuple[Backend, str]]:
+    """Who is asked, in order, each with the name of its cluster."""
+    names = (str(member["name"]) for member in _members(route, arm))
+    return list(zip(_levels(route, arm), names, strict=True))
+
+
 def _members(route: ModelRoute, arm: str) -> list[Config]:
     levels = _levels(route, arm)
-    certain = levels[-2:]  # the last two are never set aside: five bad inputs in a row must not switch a model off
-    return [_member(route, backend, ejected=backend not in certain) for backend in levels]
+    own = [backend for backend in levels if backend.level != AGAIN]
+    certain = levels[len(own) - 1 :]  # never set aside: five bad inputs in a row must not switch a model off
+    return [_member(route, backend, ejected=_is_set_aside(backend, certain)) for backend in levels]
+
+
+def _is_set_aside(backend: Backend, certain: list[Backend]) -> bool:
+    """Rules and what comes after them answer at once or are started again: they are asked each time."""
+    return backend not in certain and backend.level not in STAND_INS
 
 
 def _member(route: ModelRoute, backend: Backend, *, ejected: bool) -> Config:
@@ -109,8 +136,8 @@ def _member(route: ModelRoute, backend: Backend, *, ejected: bool) -> Config:
     return _named(route.model, backend.version, cluster)
 
 
-def _chain(route: ModelRoute, arm: str) -> Config:
-    """Attempt n goes to member n; a member without a healthy host is skipped."""
+def _chain(route: ModelRoute, arm: str, copies: tuple[Standing, ...] = ()) -> Config:
+    """Attempt n goes to member n; a member without a healthy host is skipped. ``copies``: standing shadows' own."""
     cluster: Config = {
         "connect_timeout": "0.25s",
         "lb_policy": "CLUSTER_PROVIDED",
@@ -123,22 +150,30 @@ def _chain(route: ModelRoute, arm: str) -> Config:
             },
         },
     }
-    if arm == "mirrored":
-        mirror = {"cluster": _tap(route)["name"], "disable_shadow_host_suffix_append": True}
-        cluster["typed_extension_protocol_options"] = _http({}, request_mirror_policies=[mirror])
+    taps = [_tap(route)] if arm == "mirrored" else []
+    if taps := [*taps, *(_tap(route, one) for one in copies)]:
+        mirrors = [{"cluster": tap["name"], "disable_shadow_host_suffix_append": True} for tap in taps]
+        cluster["typed_extension_protocol_options"] = _http({}, request_mirror_policies=mirrors)
     return _named(route.model, arm, cluster)
 
 
-def _shadow(route: ModelRoute) -> Config:
+def _shadow(route: ModelRoute, backend: Backend | None = None) -> Config:
     """The shadow's answer ends when a live one would have to; the tap's route serves all models, so it is said here."""
-    assert route.shadow is not None
+    backend = backend or route.shadow
+    assert backend is not None
     common = {"idle_timeout": _seconds(UPSTREAM_IDLE_S), "max_stream_duration": _seconds(route.timeout_s)}
-    cluster = {**_upstream(route.shadow, SHADOW_LIMIT), "typed_extension_protocol_options": _http(common)}
+    cluster = {**_upstream(backend, SHADOW_LIMIT), "typed_extension_protocol_options": _http(common)}
     return _named(route.model, "shadow", cluster)
 
 
-def _tap(route: ModelRoute) -> Config:
-    """Where copies go: an internal listener of the same process, so that the shadow's answer can be logged."""
+def _tap(route: ModelRoute, standing: Standing | None = None) -> Config:
+    """Where copies go: an internal listener of the same process, so that the shadow's answer can be logged.
+
+    A standing shadow has a tap of its own: its copies say where they go, and that they belong to no rollout.
+    """
+    options: Config = {"explicit_http_config": {"http2_protocol_options": {}}}
+    if standing is not None:
+        options["http_filters"] = _addressed(route, standing)
     address = {"envoy_internal_address": {"server_listener_name": SHADOW_LISTENER, "endpoint_id": route.model}}
     cluster = {
         "connect_timeout": "0.25s",
@@ -154,9 +189,36 @@ def _tap(route: ModelRoute) -> Config:
                 },
             },
         },
-        "typed_extension_protocol_options": _http({}, explicit_http_config={"http2_protocol_options": {}}),
+        "typed_extension_protocol_options": _http({}, **options),
     }
     return _named(route.model, "tap", cluster)
+
+
+def _addressed(route: ModelRoute, standing: Standing) -> list[Config]:
+    """What is written on a copy once it has left the request that it is a copy of."""
+    told = {
+        "x-seatrial-model": route.model,
+        "x-seatrial-shadow-to": shadow_cluster(route, standing.backend),
+        "x-seatrial-shadow-version": standing.backend.version,
+        "x-seatrial-sampled": str(standing.points),
+    }
+    mutations: list[Config] = [
+        {"append": {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+        for key, value in told.items()
+    ]
+    mutations += [{"remove": f"x-seatrial-{name}"} for name in ("rollout", "phase")]
+    filters = f"{TYPE}.extensions.filters.http"
+    written = {
+        "@type": f"{filters}.header_mutation.v3.HeaderMutation",
+        "mutations": {"request_mutations": mutations},
+    }
+    return [
+        {"name": "envoy.filters.http.header_mutation", "typed_config": written},
+        {
+            "name": "envoy.filters.http.upstream_codec",
+            "typed_config": {"@type": f"{filters}.upstream_codec.v3.UpstreamCodec"},
+        },
+    ]
 
 
 def _upstream(backend: Backend, limit: int) -> Config:

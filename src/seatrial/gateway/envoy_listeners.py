@@ -17,6 +17,8 @@ _FIELDS: Config = {
     "t": "%START_TIME(%s.%6f)%",
     "id": "%REQ(x-seatrial-id)%",
     "unit": "%REQ(x-seatrial-unit)%",
+    "segment": "%REQ(x-seatrial-segment)%",
+    "sampled": "%REQ(x-seatrial-sampled)%",
     "version": "%UPSTREAM_METADATA(seatrial:version)%",
     "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
     "code": "%RESPONSE_CODE%",
@@ -41,13 +43,18 @@ _LIVE_FACTS: Config = {
     "phase": "%METADATA(ROUTE:seatrial:phase)%",
     "arm": "%REQ(x-seatrial-arm)%",
 }
-_LIVE_LEVEL: Config = {"level": "%RESP(x-seatrial-level)%"}  # also known where no endpoint was asked: "off"
+_LIVE_LEVEL: Config = {
+    "level": "%RESP(x-seatrial-level)%",  # also known where no endpoint was asked: "off"
+    "lower": "%RESP(x-seatrial-reason)%",
+    "reasons": "%RESP(x-seatrial-reasons)%",
+}
 _SHADOW_FACTS: Config = {
     "model": "%REQ(x-seatrial-model)%",
     "rollout": "%REQ(x-seatrial-rollout)%",
     "phase": "%REQ(x-seatrial-phase)%",
     "arm": "shadow",
 }
+_SHADOW_VERSION: Config = {"to": "%REQ(x-seatrial-shadow-version)%"}  # also known where the shadow is dead
 _SHADOW_LEVEL: Config = {"level": "%UPSTREAM_METADATA(seatrial:level)%"}
 
 
@@ -90,13 +97,14 @@ def _shadow(settings: Settings, attempt_s: float) -> Config:
         send["retry_policy"] = {"num_retries": 0, "per_try_timeout": f"{attempt_s:g}s"}
     mark = {"header": {"key": "x-seatrial-shadow", "value": "true"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
     route = {"name": "shadow", "match": {"prefix": "/"}, "route": send, "request_headers_to_add": [mark]}
+    facts = {**_SHADOW_FACTS, **_SHADOW_LEVEL, **_SHADOW_VERSION}
     manager: Config = {
         "@type": HTTP,
         "stat_prefix": "shadow",
         "codec_type": "HTTP2",
         "generate_request_id": False,
         "route_config": {"name": "shadow", "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
-        "access_log": _access_log(settings, settings.shadow_log, {**_SHADOW_FACTS, **_SHADOW_LEVEL}, _SHADOW_FACTS),
+        "access_log": _access_log(settings, settings.shadow_log, facts, _SHADOW_FACTS),
         "http_filters": [_capture(settings, request=False), _router()],  # the request is in the live line already
     }
     return {

@@ -9,27 +9,34 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
-from seatrial.gateway.assignment import POINTS
+from seatrial.gateway.assignment import Piece
 from seatrial.gateway.envoy_clusters import (
     CACHED,
     TYPE,
     Config,
-    canary_cluster,
     champion_cluster,
-    mirrored_cluster,
+    piece_cluster,
+    pieces_of,
     shadow_cluster,
     tries,
 )
-from seatrial.gateway.routes import MAX_BODY_BYTES, UNAVAILABLE, ModelRoute, RouteTable
+from seatrial.gateway.routes import MAX_BODY_BYTES, PRIMARY, UNAVAILABLE, ModelRoute, RouteTable
 
 LIVE = "live"
+WAITED = "x-seatrial-waited"
+"""Milliseconds until the level that answered was asked: what those before it took."""
+
+REMOVED = ("version", "arm", "level", "reason", "waited", "host-version")
+"""What only the gateway itself says."""
+
 NAMES_SHOWN = 50  # Envoy refuses long direct answers
 
 
 def route_config(table: RouteTable) -> Config:
-    """The live listener's routes. Order matters: in the comparison, not in it, unknown model."""
+    """The live listener's routes. Order matters: in the comparison (by segment first), not in it, unknown model."""
     routes = [entry for route in table.models for entry in _of_model(route)]
     routes += [_unavailable(model) for model in table.unavailable]
     return {
@@ -41,12 +48,13 @@ def route_config(table: RouteTable) -> Config:
         "most_specific_header_mutations_wins": True,
         "request_headers_to_remove": ["x-envoy-external-address"],  # a client's address is no model's business
         "request_headers_to_add": [_stamp("x-seatrial-event-time", "%REQ(x-event-time)%")] if table.replay else [],
-        "response_headers_to_remove": [f"x-seatrial-{name}" for name in ("version", "arm", "level", "host-version")],
+        "response_headers_to_remove": [f"x-seatrial-{name}" for name in REMOVED],
         "response_headers_to_add": [
             _stamp("x-seatrial-id", "%REQ(x-seatrial-id)%"),
             _stamp("x-seatrial-version", "%UPSTREAM_METADATA(seatrial:version)%"),
             _stamp("x-seatrial-arm", "%REQ(x-seatrial-arm)%"),
             _stamp("x-seatrial-level", "%UPSTREAM_METADATA(seatrial:level)%"),
+            _stamp(WAITED, "%COMMON_DURATION(DS_RX_BEG:US_TX_BEG:ms)%"),
         ],
         "virtual_hosts": [{"name": "models", "domains": ["*"], "routes": [*routes, _unknown(table)]}],
     }
@@ -56,12 +64,22 @@ def route_config(table: RouteTable) -> Config:
 def _of_model(route: ModelRoute) -> tuple[Config, ...]:
     if route.killed:
         return (_off(route),)
-    return *(_left(route, unit) for unit in route.withdrawn), _compared(route), _not_compared(route)
+    segments = (_of_segment(route, value, points) for value, points in route.mirrored_by)
+    left = (_left(route, unit) for unit in route.withdrawn)
+    return *left, *segments, _compared(route), _not_compared(route)
 
 
-def _compared(route: ModelRoute) -> Config:
+def _of_segment(route: ModelRoute, value: str, points: int) -> Config:
+    """Requests of a segment that is copied at a share of its own; what is no such value goes on to the next route."""
+    assert route.segment_header is not None
+    given = {"name": route.segment_header.lower(), "string_match": {"exact": value}}
+    return _compared(replace(route, mirrored=points), [given])
+
+
+def _compared(route: ModelRoute, more: Sequence[Config] = ()) -> Config:
     header = route.unit_header.lower()
     given: list[Config] = [
+        *more,
         {"name": ":method", "string_match": {"exact": "POST"}},
         {"name": header, "present_match": True},
         {"name": header, "string_match": {"exact": ""}, "invert_match": True},  # all empty units would share an arm
@@ -73,7 +91,12 @@ def _compared(route: ModelRoute) -> Config:
         "hash_policy": [{"header": {"header_name": header, "regex_rewrite": salted}}],
         "weighted_clusters": {"use_hash_policy": True, "clusters": _split(route)},
     }
-    return _entry(route, action, given, [_stamp("x-seatrial-unit", f"%REQ({header})%")])
+    stamps = [_stamp("x-seatrial-unit", f"%REQ({header})%")]
+    if route.segment_header is not None:
+        stamps.append(_stamp("x-seatrial-segment", f"%REQ({route.segment_header.lower()})%"))
+    if route.mirrored:
+        stamps.append(_stamp("x-seatrial-sampled", str(route.mirrored)))
+    return _entry(route, action, given, stamps)
 
 
 def _not_compared(route: ModelRoute, given: Sequence[Config] = ()) -> Config:
@@ -89,20 +112,13 @@ def _left(route: ModelRoute, unit: str) -> Config:
 
 def _split(route: ModelRoute) -> list[Config]:
     """The weighted entries, in the order of the hash points: canary, mirrored champion, champion."""
-    rest = POINTS - route.canary_weight - route.mirrored
-    entries = []
-    if route.canary_weight:
-        entries.append(_share(route, canary_cluster(route), route.canary_weight, "canary"))
-    if route.mirrored:
-        entries.append(_share(route, mirrored_cluster(route), route.mirrored, "champion", _for_shadow(route)))
-    if rest:
-        entries.append(_share(route, champion_cluster(route), rest, "champion"))
-    return entries
+    return [_share(route, piece) for piece in pieces_of(route)]
 
 
-def _share(route: ModelRoute, cluster: str, weight: int, arm: str, more: list[Config] | None = None) -> Config:
-    stamps = [_stamp("x-seatrial-arm", arm), _retries(route, arm), *(more or [])]
-    return {"name": cluster, "weight": weight, "request_headers_to_add": stamps}
+def _share(route: ModelRoute, piece: Piece) -> Config:
+    arm, mirrored = piece.slot
+    stamps = [_stamp("x-seatrial-arm", arm), _retries(route, arm), *(_for_shadow(route) if mirrored else ())]
+    return {"name": piece_cluster(route, piece), "weight": piece.points, "request_headers_to_add": stamps}
 
 
 def _retries(route: ModelRoute, arm: str) -> Config:
@@ -145,9 +161,25 @@ def _entry(route: ModelRoute, action: Config, headers: list[Config], stamps: lis
         "request_body_buffer_limit": route.max_body_bytes,  # a longer body could not be sent to the next level
         "route": action,
     }
+    if route.canary_weight or route.fallbacks or route.lowered:
+        entry["response_headers_to_add"] = [_stamp("x-seatrial-reason", _why(route))]
     if route.max_body_bytes != MAX_BODY_BYTES:
         entry["typed_per_filter_config"] = {"limits": _body_limit(route.max_body_bytes)}
     return entry
+
+
+def _why(route: ModelRoute) -> str:
+    """Why the level before the one that answered did not: nothing for the assigned version's own answer.
+
+    A level that was passed over without being asked costs no attempt; one that hung costs as long as it may take.
+    """
+    level = "response.headers['x-seatrial-level']"
+    hung_ms = int(route.try_timeout_s * 900)  # Envoy's timers run on a clock that it reads now and then
+    failed = f"(int(response.headers['{WAITED}']) >= {hung_ms} ? 'timeout' : 'error')"
+    asked = f"(upstream.request_attempt_count == 1u ? 'ejected' : {failed})"
+    if route.lowered:
+        asked = f"({level} == '{route.champion.level}' ? '{route.lowered}' : {asked})"
+    return f"%CEL({level} == '{PRIMARY}' ? '' : {asked})%"
 
 
 def _body_limit(limit: int) -> Config:

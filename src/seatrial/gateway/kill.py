@@ -15,17 +15,17 @@ from typing import Literal, get_args
 
 from seatrial.errors import IntegrityError, NotFound, UsageError
 from seatrial.gateway.files import sync_directory, write_atomically
-from seatrial.gateway.routes import OFF, ModelRoute, RouteTable
+from seatrial.gateway.routes import OFF, ORDER, ModelRoute, RouteTable
 
-KillMode = Literal["previous", "champion", "off"]
+KillMode = Literal["previous", "champion", "rules", "review", "banner", "off"]
 
 
 @dataclass(frozen=True, slots=True)
 class KillLatch:
     """Who switched off what, why and when.
 
-    ``champion``: everybody gets the champion; ``previous``: the fallback instead of the champion, where there is one;
-    ``off``: the model answers 503.
+    ``mode``: the level that the chain begins at from now on. ``champion``: no canary; ``previous``: not the champion
+    either, where there is anybody else; ``rules``, ``review``, ``banner``: no version of the model; ``off``: 503.
     """
 
     model: str
@@ -102,12 +102,15 @@ def latched(table: RouteTable, latches: Iterable[KillLatch]) -> RouteTable:
 def _safe(route: ModelRoute, mode: KillMode | None) -> ModelRoute:
     if mode is None:
         return route
-    calm = replace(route, canary_weight=0, mirrored=0, rollout=None, phase=None)
-    if mode == "off":
+    calm = replace(route, canary_weight=0, mirrored=0, mirrored_by=(), standing=(), rollout=None, phase=None)
+    chain = (route.champion, *route.fallbacks)
+    left = [] if mode == OFF else [backend for backend in chain if ORDER.get(backend.level, 0) >= ORDER[mode]]
+    if not left and mode == "previous":  # the champion is all there is
+        return calm
+    if not left:
         return replace(calm, killed=OFF)
-    if mode == "previous" and route.fallback is not None:
-        return replace(calm, champion=route.fallback, fallback=None)
-    return calm
+    lowered = route.lowered if left[0] is route.champion else "killed"
+    return replace(calm, champion=left[0], fallbacks=tuple(left[1:]), lowered=lowered)
 
 
 def _path(directory: Path, model: str) -> Path:

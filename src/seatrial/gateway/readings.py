@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from seatrial.gateway.admin import Admin
 from seatrial.gateway.envoy_config import Config
 from seatrial.gateway.envoy_routes import LIVE
@@ -43,6 +45,16 @@ def copies_in_flight(admin: Admin) -> int:
     """Copies a shadow is still answering: their lines are in neither the counters nor the log yet."""
     active = admin.stats(r"^cluster\..*--(shadow|tap)--.*\.upstream_rq_active$")
     return sum(int(value) for value in active.values())
+
+
+def set_aside(admin: Admin) -> dict[str, bool]:
+    """Whether Envoy leaves a cluster out for now because its only host kept failing, by the cluster's name."""
+    told = json.loads(admin.get("/clusters?format=json")).get("cluster_statuses", [])
+    return {
+        cluster["name"]: any(host.get("health_status", {}).get("failed_outlier_check") for host in hosts)
+        for cluster in told
+        if (hosts := cluster.get("host_statuses"))
+    }
 
 
 def _weights(model: str, entries: list[Config]) -> dict[str, int]:

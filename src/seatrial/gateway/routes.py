@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, Final, Literal
 
 from seatrial.errors import NotFound, UsageError
 from seatrial.gateway.assignment import POINTS
@@ -18,6 +19,15 @@ OFF: Final = "off"
 UNAVAILABLE: Final = "unavailable"
 PRIMARY: Final = "primary"
 AGAIN: Final = "again"
+
+RULES, REVIEW, BANNER = "rules", "review", "banner"
+STAND_INS: Final = (RULES, REVIEW, BANNER)
+"""Levels that answer without any version of the model."""
+
+ORDER: Final[Mapping[str, int]] = {PRIMARY: 0, "champion": 0, "previous": 1, RULES: 2, REVIEW: 3, BANNER: 3}
+"""How far down a level is: a chain only goes down."""
+
+Lowered = Literal["killed", "unavailable"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _SALT: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")  # goes into a regex substitution: no backslash, no colon
@@ -51,15 +61,30 @@ class Backend:
         _require(bool(_LABEL.fullmatch(self.level)), f"{self.level!r} is not the name of a level.")
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A shadow beside any rollout: it gets copies of what the champion answers at the last ``points`` points."""
+
+    backend: Backend
+    points: int
+
+    def __post_init__(self) -> None:
+        _require(self.backend.level == "shadow", f"the level of a shadow is 'shadow', not {self.backend.level!r}.")
+        _require(0 < self.points <= POINTS, f"a shadow has 1 to {POINTS} points, not {self.points}.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRoute:
     """The traffic of one model.
 
     Of 10,000 points the canary has the first ``canary_weight``, the next ``mirrored`` stay on the champion and are
-    copied to the shadow, the rest is the champion alone. A client waits ``timeout_s`` at most; one version gets
-    ``try_timeout_s`` before the next one in the chain is asked. ``rollout`` and ``phase`` are stamped on every logged
-    request. ``killed="off"`` answers 503 without asking anybody. Units in
-    ``withdrawn`` are the champion's and in no arm.
+    copied to the shadow, the rest is the champion alone. Requests whose ``segment_header`` holds a value of
+    ``mirrored_by`` have so many mirrored points instead (``assignment.mirrored_for``). What the champion answers at
+    the last points is also copied to the ``standing`` shadows (``assignment.copied_to``). A client waits
+    ``timeout_s`` at most; one version gets ``try_timeout_s`` before the next one in the chain is asked. ``rollout``
+    and ``phase`` are stamped on every logged request. ``fallbacks`` are asked in their order when the champion
+    gives no answer. ``lowered``: why a chain begins below the champion. ``killed="off"`` answers 503 without asking
+    anybody. Units in ``withdrawn`` are the champion's and in no arm.
     """
 
     model: str
@@ -70,11 +95,15 @@ class ModelRoute:
     shadow: Backend | None = None
     canary_weight: int = 0
     mirrored: int = 0
+    mirrored_by: tuple[tuple[str, int], ...] = ()
+    segment_header: str | None = None
+    standing: tuple[Standing, ...] = ()
     rollout: str | None = None
     phase: int | None = None
     timeout_s: float = 2.0
     try_timeout_s: float = 0.5
-    fallback: Backend | None = None
+    fallbacks: tuple[Backend, ...] = ()
+    lowered: Lowered | None = None
     killed: str | None = None
     withdrawn: tuple[str, ...] = ()
     max_body_bytes: int = MAX_BODY_BYTES
@@ -84,6 +113,13 @@ class ModelRoute:
         self._check_split()
         self._check_limits()
 
+    def chain(self, arm: str) -> list[Backend]:
+        """Who is asked, in order. On the canary's chain the champion is a fallback and says so."""
+        if arm != "canary" or self.canary is None:
+            return [self.champion, *self.fallbacks]
+        level = "champion" if self.champion.level == PRIMARY else self.champion.level
+        return [self.canary, replace(self.champion, level=level), *self.fallbacks]
+
     def _check_names(self) -> None:
         _require(bool(_NAME.fullmatch(self.model)), f"{self.model!r} is not the name of a model.")
         _require(
@@ -92,6 +128,10 @@ class ModelRoute:
         _require(bool(_HEADER.fullmatch(self.unit_header)), f"{self._of()} {self.unit_header!r} is not a header.")
         reserved = self.unit_header.lower().startswith(("x-seatrial-", "x-envoy-"))
         _require(not reserved, f"{self._of()} header {self.unit_header!r} is removed from every request.")
+        if self.segment_header is not None:
+            _require(
+                bool(_HEADER.fullmatch(self.segment_header)), f"{self._of()} {self.segment_header!r} is no header."
+            )
         stamped = self.rollout is None or bool(_LABEL.fullmatch(self.rollout))
         _require(stamped, f"{self._of()} {self.rollout!r} is not the id of a rollout.")
         both = (self.rollout is None) == (self.phase is None)
@@ -101,6 +141,11 @@ class ModelRoute:
         fits = self.canary_weight >= 0 and self.mirrored >= 0 and self.canary_weight + self.mirrored <= POINTS
         _require(fits, f"{self._of()} canary {self.canary_weight} and mirrored {self.mirrored} exceed {POINTS} points.")
         _require(not self.canary_weight or self.canary is not None, f"{self._of()} canary weight without a canary.")
+        _require(not self.mirrored_by or self.segment_header is not None, f"{self._of()} shares of an unnamed segment.")
+        most = max((points for _, points in self.mirrored_by), default=0)
+        least = min((points for _, points in self.mirrored_by), default=1)
+        fits = least > 0 and (not self.mirrored_by or self.mirrored > 0) and self.canary_weight + most <= POINTS
+        _require(fits, f"{self._of()} every segment mirrors some points, up to {POINTS} with the canary.")
         _require(not self.mirrored or self.shadow is not None, f"{self._of()} mirrored traffic without a shadow.")
 
     def _check_limits(self) -> None:
@@ -109,10 +154,13 @@ class ModelRoute:
         _require(0 < self.max_body_bytes <= 64 * MEBIBYTE, f"{self._of()} the body limit is 1 byte to 64 MiB.")
         _require(self.killed in (None, OFF), f"{self._of()} killed is {self.killed!r}, not 'off'.")
 
-        levels = {role: getattr(self, role).level for role in ("shadow", "fallback") if getattr(self, role) is not None}
-        for role, level in levels.items():  # or a fallback's answer would count as the champion's own
-            told_apart = level not in (PRIMARY, AGAIN)
+        shadow = () if self.shadow is None else (("shadow", self.shadow.level),)
+        for role, level in (*shadow, *(("fallback", one.level) for one in self.fallbacks)):
+            told_apart = level not in (PRIMARY, AGAIN)  # or a fallback's answer would count as the champion's own
             _require(told_apart, f"{self._of()} the {role} has level {level!r}; say 'shadow', 'previous' or 'rules'.")
+        depths = [ORDER.get(one.level, 0) for one in (self.champion, *self.fallbacks)]
+        goes_down = all(above < below for above, below in pairwise(depths))
+        _require(goes_down, f"{self._of()} a chain goes down: previous, rules, then review or banner.")
 
     def _of(self) -> str:
         return f"model {self.model!r}:"
@@ -174,10 +222,17 @@ _as_dict = lru_cache(4096)(asdict)  # a table of many models is written whenever
 
 
 def _model_route(data: dict[str, Any]) -> ModelRoute:
-    roles = ("champion", "canary", "shadow", "fallback")
+    roles = ("champion", "canary", "shadow")
     backends = {role: _backend(data[role]) for role in roles if data.get(role) is not None}
-    withdrawn = tuple(data.get("withdrawn", ()))
-    return ModelRoute(**{**_known(ModelRoute, data), **backends, "withdrawn": withdrawn})
+    several = {
+        "withdrawn": tuple(data.get("withdrawn", ())),
+        "fallbacks": tuple(_backend(item) for item in data.get("fallbacks", ())),
+    }
+    standing = tuple(Standing(_backend(one["backend"]), one["points"]) for one in data.get("standing", ()))
+    shares = tuple((str(value), int(points)) for value, points in data.get("mirrored_by", ()))
+    return ModelRoute(
+        **{**_known(ModelRoute, data), **backends, **several, "mirrored_by": shares, "standing": standing}
+    )
 
 
 def _backend(data: dict[str, Any]) -> Backend:

@@ -17,6 +17,10 @@ EVERYTHING: Final = "*"
 
 LONGEST_NAME: Final = 200
 
+DEFAULT_TOP_K: Final = 10
+MOST_ITEMS: Final = 100
+"""Items of a ranked list that are kept of an answer, and as many as may be."""
+
 _ESCAPE: Final = re.compile(r"~(?![01])")
 
 
@@ -28,6 +32,8 @@ class Contract:
     ``score``, ``label``: JSON Pointers into the answer (``*`` stands for every element: ``/items/*/score``).
     ``rows``: JSON Pointer into the request, to the list of rows (format *json* only).
     ``output``: name of the tensor or column that is the answer, where there are several.
+    ``items``, ``item_scores``: JSON Pointers to the ids of a ranked list, best first (``/items/*/id``), and to their
+    scores; ``top_k``: how many are kept, 10 if None.
     ``outcome_key``: field of a row that its outcome is reported under; the request id if None.
     ``features``: names that are kept in the log, ``("*",)`` for all; none unless named here.
     ``retention``: how long predictions are kept; as long as the project says if None.
@@ -44,6 +50,9 @@ class Contract:
     label: str | None = None
     rows: str | None = None
     output: str | None = None
+    items: str | None = None
+    item_scores: str | None = None
+    top_k: int | None = None
     outcome_key: str | None = None
     features: tuple[str, ...] = ()
     retention: Duration | None = None
@@ -59,7 +68,8 @@ class Contract:
 
     def reading(self) -> tuple[str | None, ...]:
         """How bodies become rows and predictions: what evidence of one rollout must agree on."""
-        return self.format, self.score, self.label, self.rows, self.output, self.outcome_key
+        ranked = self.items, self.item_scores, str(self.top_k or DEFAULT_TOP_K)
+        return self.format, self.score, self.label, self.rows, self.output, *ranked, self.outcome_key
 
     def document(self) -> dict[str, Any]:
         """What differs from the defaults, as JSON.
@@ -71,10 +81,12 @@ class Contract:
         return {name: _plain(value) for name, value in named.items() if value not in (None, ())}
 
     def _check_pointers(self) -> None:
-        for name in ("score", "label", "rows"):
+        for name in ("score", "label", "rows", "items", "item_scores"):
             pointer = getattr(self, name)
             if pointer is not None and (problem := pointer_problem(pointer)):
-                raise UsageError("ST0131", f"contract: {name}: {problem}", remedy="e.g. /result/score (RFC 6901)")
+                raise UsageError(
+                    "ST0131", f"contract: {to_camel(name)}: {problem}", remedy="e.g. /result/score (RFC 6901)"
+                )
 
     def _check_names(self) -> None:
         given = [("output", self.output), ("outcomeKey", self.outcome_key), *(("features", f) for f in self.features)]
@@ -94,10 +106,18 @@ class Contract:
                 "ST0134", f"contract: rows: the rows of a {self.format} request are where that format has them.",
                 remedy="Leave rows out, or use the format json.",
             )  # fmt: skip
-        pointed = self.score is not None or self.label is not None or self.output is not None
+        for name in ("item_scores", "top_k"):
+            if getattr(self, name) is not None and self.items is None:
+                raise UsageError(
+                    "ST0134", f"contract: {to_camel(name)} is of a ranked list, and none is declared.",
+                    remedy="Add items, e.g. /items/*/id",
+                )  # fmt: skip
+        if self.top_k is not None and not 1 <= self.top_k <= MOST_ITEMS:
+            raise UsageError("ST0134", f"contract: topK is 1 to {MOST_ITEMS} items, not {self.top_k}.")
+        pointed = any(place is not None for place in (self.score, self.label, self.output, self.items))
         if self.format == "opaque" and pointed:
             raise UsageError(
-                "ST0134", "contract: nothing is read from opaque bodies, so score, label and output say nothing.",
+                "ST0134", "contract: nothing is read from opaque bodies, so score, label, items and output say nothing.",
                 remedy="Use the format json.",
             )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,13 +33,17 @@ class CodeRef:
 
 @dataclass(frozen=True, slots=True)
 class DataRef:
-    """The training snapshot: content digest, number of rows, and the event time it covers (end exclusive)."""
+    """The training snapshot: content digest, number of rows, and the event time it covers (end exclusive).
+
+    ``sources``: where each feature comes from, by name (``credit_bureau_v2``).
+    """
 
     digest: Digest
     rows: int
     start: datetime | None = None
     end: datetime | None = None
     name: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for time in (self.start, self.end):
@@ -50,12 +55,23 @@ class DataRef:
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """The trained artifact (the whole pipeline) by digest, with how it was set up and how it scored in training."""
+    """The trained artifact (the whole pipeline) by digest, with how it was set up and how it scored in training.
+
+    ``importances``: how much each feature weighs, in the measure of whoever trained it. Finite.
+    """
 
     digest: Digest
     framework: str
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    importances: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in self.importances.items():
+            if not math.isfinite(value):
+                raise UsageError(
+                    "ST0104", f"model: the importance of '{name}' is {value}.", remedy="Leave out what is not known."
+                )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Final, Literal, get_args
 
 from seatrial.errors import UsageError
+from seatrial.registry.fallback import Fallback
 from seatrial.values import to_camel
 
 Impact = Literal["ordinary", "immediate", "irreversible", "clinical"]
@@ -25,6 +26,7 @@ class Safety:
     ``impact``: what a decision does; *immediate* ones act at once, *irreversible* ones cannot be taken back, *clinical*
     ones are about patients.
     ``standby``: how the previous champion is kept: *hot* at full size, *warm* loaded and scaled down, *cold* stored.
+    ``fallback``: who answers when neither the champion nor the previous one does.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {
@@ -36,6 +38,7 @@ class Safety:
     tier: int = 2
     impact: Impact = "ordinary"
     standby: StandbyPolicy = "hot"
+    fallback: Fallback = field(default_factory=Fallback)
 
     def __post_init__(self) -> None:
         if self.tier not in TIERS:
@@ -48,9 +51,10 @@ class Safety:
         """All of it, as JSON.
 
         >>> Safety(tier=1).document()
-        {'tier': 1, 'impact': 'ordinary', 'standby': 'hot'}
+        {'tier': 1, 'impact': 'ordinary', 'standby': 'hot', 'fallback': {}}
         """
-        return {to_camel(f.name): getattr(self, f.name) for f in fields(self)}
+        plain = {to_camel(f.name): getattr(self, f.name) for f in fields(self)}
+        return {**plain, "fallback": self.fallback.document()}
 
 
 def stricter(one: Impact, other: Impact) -> Impact:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seatrial.evidence.lists import TOP_K, ListMean, ListStatistic, list_mean
 from seatrial.evidence.snapshot import Evidence, ShadowEvidence
 from seatrial.evidence.tally import TOTAL
 from seatrial.ids import CHAMPION, SHADOW
 from seatrial.rollout.metric import Metric
 from seatrial.rollout.plan import Plan
+from seatrial.rollout.reweighting import weigh
 from seatrial.rollout.verdicts import AGREEMENT, VERDICT_OF, MetricVerdict, SegmentFinding, Status, Verdict
 from seatrial.stats.agreement import cohens_kappa, effective_units, kappa_error
 from seatrial.stats.ranking import fisher_bounds, spearman_from_grid
@@ -30,16 +32,24 @@ MIN_BINS = 5
 """Scores that fall into fewer bins on one side are nearly all tied: their rank correlation would be that of labels."""
 
 _STATISTIC = {"scores": "Spearman's rank correlation", "classes": "Cohen's kappa"}
+_OF_LISTS: dict[ListStatistic, str] = {
+    "rbo": "rank-biased overlap",
+    "topK": f"overlap of the top {TOP_K}",
+    "kendall": "Kendall's tau of common items",
+}
 
 
 def judge_agreement(plan: Plan, metric: Metric, evidence: Evidence) -> MetricVerdict:
     """Verdict of an agreement metric on the shadow's pairs.
 
-    Scores are compared by Spearman's rank correlation, class labels by Cohen's kappa. *pass*: the lower bound over all
+    Scores are compared by Spearman's rank correlation, class labels by Cohen's kappa, ranked lists by the metric's
+    statistic. *pass*: the lower bound over all
     reaches ``floor``, and in every segment that of the segment reaches ``segment_floor``, and none is more than
     ``max_gap`` below the whole. *fail*: somewhere the estimate itself misses. A segment with fewer pairs than
     ``min_pairs`` is *insufficient*. Bounds hold at every look (asymptotically, one-sided alpha of promotion, shared
     equally by the segments), and count a unit once, however often it came (``stats.agreement.effective_units``).
+    Where segments are copied at shares of their own, what is made of several of them is re-weighted
+    (rollout.reweighting).
     """
     shadow = evidence.shadow
     q = _Question(plan, metric, shadow)
@@ -58,7 +68,7 @@ def judge_agreement(plan: Plan, metric: Metric, evidence: Evidence) -> MetricVer
         arms="shadow",
         verdict=verdict,
         status="not_enough" if verdict == "insufficient" and status == "ok" else status,
-        method=f"{AGREEMENT} ({_STATISTIC.get(shadow.outputs, 'of answers')})",
+        method=f"{AGREEMENT} ({q.statistic})",
         scale="absolute",
         better="increase",
         bound=floor,
@@ -98,7 +108,8 @@ def segments_of(plan: Plan, metric: Metric, shadow: ShadowEvidence) -> list[str]
     names: list[str] = []
     for segment in plan.segments:
         if metric.segment in (None, segment.name):
-            found = sorted(name for name in shadow.grid if name.partition("=")[0] == segment.name)
+            known = {*shadow.grid, *shadow.lists}
+            found = sorted(name for name in known if name.partition("=")[0] == segment.name)
             names += dict.fromkeys([*(f"{segment.name}={label}" for label in segment.labels or ()), *found])
     return names
 
@@ -113,6 +124,15 @@ class _Question:
     def min_pairs(self) -> int:
         return self.metric.min_pairs or DEFAULT_MIN_PAIRS
 
+    @property
+    def of_lists(self) -> ListStatistic | None:
+        """Which statistic of ranked lists is asked; None where the answers are none."""
+        return (self.metric.statistic or "rbo") if self.shadow.outputs == "lists" else None
+
+    @property
+    def statistic(self) -> str:
+        return _OF_LISTS[self.of_lists] if self.of_lists else _STATISTIC.get(self.shadow.outputs, "of answers")
+
     def status(self, whole: SegmentFinding) -> tuple[Status, str]:
         """Whether anything can be said over all, and if not, why."""
         shadow, placed = self.shadow, whole.count
@@ -121,8 +141,15 @@ class _Question:
         if not shadow.pairs:
             return "no_data", "no request was answered by both yet"
         if shadow.outputs == "mixed":
-            return "invalid", "some answers are scores and others are class labels: they cannot be ranked together"
+            kinds = "ranked lists and others are none" if shadow.lists else "scores and others are class labels"
+            return "invalid", f"some answers are {kinds}: they cannot be ranked together"
+        if self.of_lists and self.plan.samples:
+            return "invalid", "ranked lists are not re-weighted, and segments are copied at shares of their own"
+        if self.metric.statistic is not None and shadow.outputs and not self.of_lists:
+            return "invalid", f"'{self.metric.statistic}' is of ranked lists, and the answers are {shadow.outputs}"
         if shadow.pairs - placed > MAX_UNMATCHED * shadow.pairs:
+            if self.of_lists:
+                return "invalid", f"{shadow.pairs - placed:,} of {shadow.pairs:,} pairs have no order in common"
             return "invalid", (
                 f"{shadow.pairs - placed:,} of {shadow.pairs:,} pairs have no score between 0 and 1 to be ranked by; "
                 "`seatrial shadow report` compares any score"
@@ -143,10 +170,7 @@ class _Question:
         return not (few and value in ("unknown", "other"))
 
     def find(self, name: str, floor: float | None, alpha: float, whole: SegmentFinding | None) -> SegmentFinding:
-        grid = self.shadow.grid.get(name)
-        count = 0 if grid is None else int(grid.sum())
-        units = effective_units(self.shadow.buckets[name]) if name in self.shadow.buckets else 0.0
-        bounds = _Bounds.of(grid, units, self.shadow.outputs, self.min_pairs, alpha)
+        count, units, bounds = self._found(name, alpha)
         verdict, why = self._verdict(name, floor, whole, count, bounds)
         told = bounds if bounds is not None and count >= self.min_pairs else None
         return SegmentFinding(
@@ -159,6 +183,20 @@ class _Question:
             units=round(units, 1),
             why=why,
         )
+
+    def _found(self, name: str, alpha: float) -> tuple[int, float, _Bounds | None]:
+        """Pairs of a segment, what they are worth, and what they say."""
+        if self.of_lists:
+            sums = self.shadow.lists.get(name)
+            mean = None if sums is None else list_mean(sums, self.of_lists)
+            return (0, 0.0, None) if mean is None else (mean.pairs, mean.units, _Bounds.of_mean(mean, self, alpha))
+        grid = self.shadow.grid.get(name)
+        count = 0 if grid is None else int(grid.sum())
+        if (weighed := weigh(self.shadow, name)) is not None:
+            bounds = _Bounds.of(weighed.grid, weighed.worth, self.shadow.outputs, self.min_pairs, alpha)
+            return count, weighed.units, bounds
+        units = effective_units(self.shadow.buckets[name]) if name in self.shadow.buckets else 0.0
+        return count, units, _Bounds.of(grid, units, self.shadow.outputs, self.min_pairs, alpha)
 
     def _verdict(
         self, name: str, floor: float | None, whole: SegmentFinding | None, count: int, bounds: _Bounds | None
@@ -203,7 +241,12 @@ class _Bounds:
 
     @classmethod
     def of(
-        cls, grid: NDArray[np.int64] | None, units: float, outputs: str, min_pairs: int, alpha: float
+        cls,
+        grid: NDArray[np.int64] | NDArray[np.float64] | None,
+        units: float,
+        outputs: str,
+        min_pairs: int,
+        alpha: float,
     ) -> _Bounds | None:
         """None where there is no agreement to speak of: no pairs, or one side without any variation.
 
@@ -217,6 +260,11 @@ class _Bounds:
             return None if rho is None else cls(rho, units, None, planned, alpha)
         kappa = cohens_kappa(grid)
         return None if kappa is None else cls(kappa, units, kappa_error(grid, 1.0), planned, alpha)
+
+    @classmethod
+    def of_mean(cls, mean: ListMean, q: _Question, alpha: float) -> _Bounds:
+        """Of a mean over lists, whose error is that of one unit here."""
+        return cls(mean.value, mean.units, mean.error * math.sqrt(mean.units), q.min_pairs / TUNED_AT, alpha)
 
     @property
     def lower(self) -> float:

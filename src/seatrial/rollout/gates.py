@@ -13,22 +13,24 @@ from seatrial.rollout.agreement import judge_agreement, unmatched_text
 from seatrial.rollout.alarms import find_alarms
 from seatrial.rollout.exact import judge_rare
 from seatrial.rollout.inputs import pairs_told
-from seatrial.rollout.metric import Metric
+from seatrial.rollout.metric import SHARE_KINDS, Metric
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.sites import floors
 from seatrial.rollout.stages import Stage
+from seatrial.rollout.start_rule import (
+    MAX_BUCKET_SHARE,
+    MAX_SKEWNESS,
+    MIN_EXPECTED_EVENTS,
+    MIN_UNITS_CONTINUOUS,
+    MIN_UNITS_PROPORTION,
+    may_judge,
+    remedy,
+)
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import JOINED, VERDICT_OF, Arms, Judgement, MetricVerdict, Status, Verdict
 from seatrial.stats.clustered import Effect, distinct_units, stratified_effect
 from seatrial.stats.sequential import Bounds, bounds, planned_information, remaining_information
 from seatrial.values import Margin
-
-MIN_UNITS_PROPORTION = 100
-MIN_UNITS_CONTINUOUS = 200
-MIN_EXPECTED_EVENTS = 50
-MAX_BUCKET_SHARE = 0.10
-MAX_SKEWNESS = 0.10
-"""Start of the asymptotic part; below it the joined boundary is not valid (why: docs/statistics.md)."""
 
 
 def judge(plan: Plan, stage: Stage, last: bool, state: RolloutState, evidence: Evidence) -> Judgement:
@@ -243,7 +245,7 @@ def _status(q: _Question, data: MetricEvidence, look: _Look) -> Status:
         return "ok" if look.units >= MIN_UNITS_PROPORTION else "not_enough"
     if effect.degenerate:
         return "degenerate"
-    if not _asymptotic(q, effect, look.units):
+    if not may_judge(q.metric, effect, look.units):
         return "immature" if waiting > effect.count_t else "not_enough"
     return "ok"
 
@@ -251,14 +253,6 @@ def _status(q: _Question, data: MetricEvidence, look: _Look) -> Status:
 def _identical(q: _Question, effect: Effect) -> bool:
     """Shadow and champion answered every joined request with the same loss: no variance, and rightly so."""
     return q.arms == "shadow" and effect.count_t > 0 and effect.rate_t == effect.rate_c and effect.degenerate
-
-
-def _asymptotic(q: _Question, effect: Effect, units: float) -> bool:
-    if q.metric.kind in ("proportion", "error_rate", "latency", "missing_outcomes"):
-        events = effect.count_t * effect.rate_c
-        return units >= MIN_UNITS_PROPORTION and min(events, effect.count_t - events) >= MIN_EXPECTED_EVENTS
-    spread = effect.largest_bucket <= MAX_BUCKET_SHARE and abs(effect.skewness) <= MAX_SKEWNESS
-    return units >= MIN_UNITS_CONTINUOUS and spread
 
 
 def _needs(q: _Question, status: Status, look: _Look, bound: float) -> str:
@@ -286,7 +280,7 @@ def _needs(q: _Question, status: Status, look: _Look, bound: float) -> str:
 
 def _needs_start(q: _Question, look: _Look) -> str:
     effect, units = look.effect, look.units
-    proportion = q.metric.kind in ("proportion", "error_rate", "latency", "missing_outcomes")
+    proportion = q.metric.kind in SHARE_KINDS
     wanted = MIN_UNITS_PROPORTION if proportion or q.arms == "shadow" else MIN_UNITS_CONTINUOUS
     if units < wanted:
         return f"needs {wanted - units:,.0f} more {q.treatment} units with an outcome ({units:,.0f} of {wanted:,})"
@@ -295,9 +289,9 @@ def _needs_start(q: _Question, look: _Look) -> str:
     if effect.largest_bucket > MAX_BUCKET_SHARE:
         return f"one bucket of units carries {effect.largest_bucket:.0%} of the sum (at most {MAX_BUCKET_SHARE:.0%})"
     more = math.ceil(effect.count_t * ((effect.skewness / MAX_SKEWNESS) ** 2 - 1))
-    remedy = f", or a lower cap than {q.metric.cap:g}" if q.metric.cap else ", or 'cap' them in the plan"
-    remedy = remedy if q.metric.may_cap else ""
-    return f"a few large values carry the mean: needs about {more:,} more mature {q.treatment} exposures{remedy}"
+    return (
+        f"a few large values carry the mean: needs about {more:,} more mature {q.treatment} exposures{remedy(q.metric)}"
+    )
 
 
 def _natural(value: float, scale: str) -> float:

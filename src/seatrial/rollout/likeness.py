@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.evidence.answers import Answers, Floats, Side
+from seatrial.evidence.lists import TOP_K, list_mean, sums_by_bucket
 from seatrial.evidence.scores import SCORE_BINS, score_bins
 from seatrial.evidence.snapshot import Outputs
 from seatrial.evidence.tally import UNIT_BUCKETS
@@ -18,7 +19,7 @@ from seatrial.rollout.verdicts import Status
 from seatrial.stats.agreement import cohens_kappa, effective_units, kappa_error
 from seatrial.stats.distance import jensen_shannon, kolmogorov_smirnov
 from seatrial.stats.intervals import wilson_interval
-from seatrial.stats.lists import kendall, rbo, topk_overlap
+from seatrial.stats.lists import kendall, ndcg_of_clicks
 from seatrial.stats.ranking import (
     agreement_from_grid,
     fisher_interval,
@@ -26,10 +27,11 @@ from seatrial.stats.ranking import (
     spearman,
     top_share_overlap,
 )
+from seatrial.stats.ranking_mean import mean_by_units
 
 ALPHA = 0.05
+_Z = 1.96
 TOP_SHARE = 0.1
-TOP_K = 10
 MOST_FOR_KENDALL = 20_000
 """Kendall's tau of more pairs is that of so many of them, evenly spaced."""
 
@@ -47,12 +49,28 @@ class Estimate:
 class Flips:
     """Decisions at a serving threshold that the shadow takes otherwise. ``rate``: their share of the pairs.
 
-    ``raised``: the champion is below the threshold, the shadow at or above it; ``lowered``: the other way round.
+    ``raised``: the champion is below the threshold, the shadow at or above it; ``lowered``: the other way
+    round; each with its share.
     """
 
     raised: int
     lowered: int
     rate: Estimate
+    raised_rate: float = 0.0
+    lowered_rate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clicked:
+    """NDCG of both lists by the same clicks. ``pairs``: with a click; ``difference``: shadow minus champion.
+
+    Users clicked on what one of them showed. Where that was the champion, the comparison favours it.
+    """
+
+    pairs: int
+    champion: float
+    shadow: float
+    difference: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +86,8 @@ class Likeness:
     """What is known of one segment; None where a number does not apply or does not exist.
 
     ``requests``: copied requests; ``unmatched``: those without a primary answer on both sides; ``units``: what the
-    pairs are worth if all pairs of a unit say the same; ``errors``: share of requests that each side is to blame for.
+    pairs are worth if all pairs of a unit say the same; ``errors``: share of requests that each side is to blame for;
+    ``reweighted``: its pairs were copied at several shares, and each counts for the requests that it stands for.
     """
 
     segment: str
@@ -85,10 +104,12 @@ class Likeness:
     agreement: Estimate | None = None
     kappa: Estimate | None = None
     flips: Flips | None = None
+    ndcg: Clicked | None = None
     jensen_shannon: float | None = None
     kolmogorov_smirnov: float | None = None
     latency: Mapping[str, Latency] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
+    reweighted: bool = False
 
 
 def likeness(answers: Answers, *, threshold: float | None = None, min_pairs: int = 200) -> list[Likeness]:
@@ -105,6 +126,7 @@ def _of(name: str, answers: Answers, outputs: Outputs, threshold: float | None, 
     if len(pairs.time):
         if pairs.champion.ranked is not None:
             numbers |= _lists(pairs)
+            numbers |= {"ndcg": _clicked(pairs)} if pairs.clicks is not None else {}
         elif outputs == "classes":
             numbers |= _classes(pairs, units)
         elif outputs == "scores" and not np.isnan(pairs.champion.score).any():
@@ -119,13 +141,14 @@ def _of(name: str, answers: Answers, outputs: Outputs, threshold: float | None, 
         pairs=len(pairs.time),
         unmatched=len(answers.time) - len(pairs.time),
         units=round(units, 1),
-        latency={name: found for name, side in _sides(pairs) if (found := _latency(side)) is not None},
-        errors={name: float(side.error.mean()) for name, side in _sides(answers) if len(side.error)},
+        latency={name: found for name, side in sides(pairs) if (found := _latency(side)) is not None},
+        errors={name: float(side.error.mean()) for name, side in sides(answers) if len(side.error)},
         **numbers,
     )
 
 
-def _sides(answers: Answers) -> tuple[tuple[str, Side], tuple[str, Side]]:
+def sides(answers: Answers) -> tuple[tuple[str, Side], tuple[str, Side]]:
+    """Both, by name."""
     return ("champion", answers.champion), ("shadow", answers.shadow)
 
 
@@ -183,35 +206,43 @@ def _classes(pairs: Answers, units: float) -> dict[str, Any]:
 
 
 def _lists(pairs: Answers) -> dict[str, Any]:
-    lists = list(zip(pairs.champion.ranked or (), pairs.shadow.ranked or (), strict=True))
+    sums = sums_by_bucket(pairs.agreements(), pairs.bucket)
+    means = {"rbo": list_mean(sums, "rbo"), "top_k": list_mean(sums, "topK"), "kendall": list_mean(sums, "kendall")}
     return {
-        "rbo": _mean(lists, lambda ours, theirs: rbo(ours, theirs), pairs.bucket),
-        "top_k": _mean(lists, lambda ours, theirs: topk_overlap(ours, theirs, TOP_K), pairs.bucket),
+        name: None if mean is None else estimate_of(mean.value, mean.error, mean.least) for name, mean in means.items()
     }
 
 
-def _mean(
-    lists: Sequence[tuple[Any, Any]], of: Callable[[Any, Any], float | None], bucket: NDArray[np.int64]
-) -> Estimate | None:
-    """The mean over lists, its error from the buckets of units."""
-    found = np.array([np.nan if (value := of(*pair)) is None else value for pair in lists])
-    known = ~np.isnan(found)
-    if not known.any():
+def estimate_of(mean: float, error: float, least: float) -> Estimate:
+    return Estimate(mean, max(least, mean - _Z * error), min(1.0, mean + _Z * error))
+
+
+def _clicked(pairs: Answers) -> Clicked | None:
+    """NDCG of both lists by the same clicks, of the pairs with any; the difference by units."""
+    found, bucket = [], []
+    for ours, theirs, clicks, place in zip(
+        pairs.champion.ranked or (), pairs.shadow.ranked or (), pairs.clicks or (), pairs.bucket, strict=True
+    ):
+        if clicks and ours is not None and theirs is not None:
+            found.append([ndcg_of_clicks(side.items, clicks, TOP_K) or 0.0 for side in (ours, theirs)])
+            bucket.append(place)
+    if not found:
         return None
-    count = np.bincount(bucket[known], minlength=UNIT_BUCKETS)
-    total = np.bincount(bucket[known], weights=found[known], minlength=UNIT_BUCKETS)
-    mean = float(found[known].mean())
-    filled = max(int((count > 0).sum()), 1)
-    left = total - mean * count
-    error = math.sqrt(float(left @ left) * filled / (filled - 1)) / int(known.sum()) if filled > 1 else math.inf
-    return Estimate(mean, max(0.0, mean - 1.96 * error), min(1.0, mean + 1.96 * error))
+    values, places = np.array(found), np.array(bucket)
+    apart = values[:, 1] - values[:, 0]
+    count = np.bincount(places, minlength=UNIT_BUCKETS)
+    mean = mean_by_units(count, np.bincount(places, weights=apart, minlength=UNIT_BUCKETS), effective_units(count))
+    assert mean is not None
+    first, second = (float(side) for side in values.mean(axis=0))
+    return Clicked(len(values), first, second, estimate_of(*mean, least=-1.0))
 
 
 def _flips(x: Floats, y: Floats, threshold: float, units: float) -> Flips:
     above, shadow_above = x >= threshold, y >= threshold
     raised, lowered = int((~above & shadow_above).sum()), int((above & ~shadow_above).sum())
     rate = (raised + lowered) / len(x)
-    return Flips(raised, lowered, Estimate(rate, *wilson_interval(rate * units, units, ALPHA)))
+    estimate = Estimate(rate, *wilson_interval(rate * units, units, ALPHA))
+    return Flips(raised, lowered, estimate, raised / len(x), lowered / len(x))
 
 
 def _latency(side: Side) -> Latency | None:

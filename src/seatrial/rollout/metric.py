@@ -20,13 +20,20 @@ Kind = Literal[
     "sum_per_time",
     "requests_per_unit",
     "missing_outcomes",
+    "ndcg",
     "agreement",
 ]
 Role = Literal["guardrail", "signal", "dryRun"]
 _BY_KIND: Any = None
 """Not said: agreement, which is not quality, is a signal, and everything else a guardrail."""
 
-OUTCOME_KINDS: frozenset[str] = frozenset({"proportion", "mean", "loss", "ratio", "missing_outcomes"})
+OUTCOME_KINDS: frozenset[str] = frozenset({"proportion", "mean", "loss", "ratio", "missing_outcomes", "ndcg"})
+DEFAULT_K, MOST_K = 10, 100
+"""Items of a ranked list that clicks judge, and as many as the log keeps at most."""
+
+SHARE_KINDS: frozenset[str] = frozenset({"proportion", "error_rate", "latency", "missing_outcomes"})
+"""Kinds whose rate is a share of exposures (or of units): its variance follows from the rate."""
+
 RARE_KINDS: frozenset[str] = frozenset({"error_rate", "latency"})
 LOWER_IS_BETTER: frozenset[str] = frozenset({"loss", "error_rate", "latency", "sum_per_time", "missing_outcomes"})
 
@@ -63,9 +70,10 @@ class Metric:
     ``kind``: *proportion* or *mean* of an outcome; *loss* of the score against an outcome; *ratio* of two outcomes;
     *error_rate*; *latency* (share of exposures slower than ``threshold``); *sum_per_time* of an outcome (with an
     absolute ``limit``); *requests_per_unit*; *missing_outcomes* (share of mature exposures that never got one);
-    *agreement* of the shadow's answers with the champion's, over all at least ``floor``, in every value of ``segment``
-    (of every segment, if it names none) with ``min_pairs`` pairs at least ``segment_floor`` and at most ``max_gap``
-    below the whole.
+    *ndcg* of the ranked list that was served, at ``k``, by the items that were clicked (outcomes that name an item);
+    *agreement* of the shadow's answers with the champion's (of ranked lists by ``statistic``), over all at least
+    ``floor``, in every value of ``segment`` (of every segment, if it names none) with ``min_pairs`` pairs at least
+    ``segment_floor`` and at most ``max_gap`` below the whole.
     ``role``: a *guardrail* can stop a release and must pass before promotion; a *signal* is only shown; a *dryRun* is
     judged as a guardrail would be, and shown, and neither stops nor promotes anything.
     ``margin``: the loss that is tolerable, with its unit. ``horizon``: how long after the exposure its outcome counts.
@@ -109,6 +117,8 @@ class Metric:
     max_gap: float | None = None
     min_pairs: int | None = None
     segment: str | None = None
+    statistic: Literal["rbo", "topK", "kendall"] | None = None
+    k: int | None = None
 
     def __post_init__(self) -> None:
         if self.role is _BY_KIND:
@@ -128,6 +138,11 @@ class Metric:
     def outcomes(self) -> tuple[str, ...]:
         """Names of the outcomes it reads."""
         return tuple(name for name in (self.outcome, self.numerator, self.denominator) if name)
+
+    @property
+    def depth(self) -> int:
+        """How many items of a served list are judged by clicks."""
+        return self.k or DEFAULT_K
 
     @property
     def pairs(self) -> bool:

@@ -16,17 +16,24 @@ from seatrial.values import Duration, Margin, Multiple, Share
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """A dimension by which evidence is also kept: a field of the request, or of the features as used.
+    """A dimension by which evidence is also kept: a field of the request, or of the features as used, or a header.
 
+    Only what is in a header is known at the gateway, before the body is read: see ``ShadowBy``.
     With ``bounds`` and ``labels`` the field is a number, and its values are the labels of the bands it falls into.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
 
     name: str
-    field: str
+    field: str | None = None
+    header: str | None = None
     bounds: tuple[float, ...] | None = None
     labels: tuple[str, ...] | None = None
+
+    @property
+    def source(self) -> str:
+        """What its values are called where they come from."""
+        return self.field or self.header or self.name
 
     @property
     def bands(self) -> Bands | None:
@@ -46,12 +53,23 @@ class ServingDecision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowBy:
+    """Values of a segment in a header that are copied at a share of their own; all others at the step's share."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
+
+    segment: str
+    shares: Mapping[str, Share] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shadow:
     """Send a copy of a share of the units' requests to the candidate; its answers reach nobody."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
 
     share: Share = Share(10_000)
+    by: ShadowBy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +235,7 @@ class Plan:
     for people to decide on unless the plan says ``rollback``.
     ``decision``: what scores are served as, for the report of a shadow.
     ``inputs``: what is asked of the features that both models tell; if None, what is told is held to the defaults.
+    ``back_within``: how fast the champion of before must serve again after a promotion (rollout.standby).
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
@@ -245,6 +264,7 @@ class Plan:
     on_reconciled_harm: Literal["incident", "rollback"] | None = None
     inputs: Inputs | None = None
     decision: ServingDecision | None = None
+    back_within: Duration | None = None
 
     @property
     def guardrails(self) -> tuple[Metric, ...]:
@@ -257,9 +277,24 @@ class Plan:
         return tuple(m for m in self.metrics if m.kind == "agreement")
 
     @property
+    def reads_lists(self) -> bool:
+        """Whether ranked lists can be judged: by clicks, or by how alike those of a shadow are."""
+        return any(m.kind in ("agreement", "ndcg") for m in self.metrics)
+
+    @property
     def mirrors(self) -> bool:
         """Whether any step shadows."""
         return any(step.shadow for step in self.steps)
+
+    @property
+    def samples(self) -> bool:
+        """Whether segments are copied at shares of their own, so that pairs stand for unequal numbers of requests."""
+        return any(step.shadow is not None and step.shadow.by is not None for step in self.steps)
+
+    @property
+    def gateway_segment(self) -> Segment | None:
+        """The segment that the gateway knows, if there is one."""
+        return next((segment for segment in self.segments if segment.header is not None), None)
 
     def trying(self, metric: Metric) -> Plan:
         """The plan in which a dry run counts: what it would have done is judged by this one's budget."""

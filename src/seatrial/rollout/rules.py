@@ -172,7 +172,7 @@ def deadline(case: Case) -> Finding | None:
 
 
 def frozen(case: Case) -> Finding | None:
-    """A freeze window, a surface lock or an overdue drill."""
+    """A freeze window or a surface lock."""
     return Finding("hold", case.signals.freeze) if case.signals.freeze else None
 
 
@@ -231,6 +231,11 @@ def eroded(case: Case) -> Finding | None:
     return Finding("hold", f"too much may be lost by now: {'; '.join(e.text for e in found)}", (needs,))
 
 
+def drill_overdue(case: Case) -> Finding | None:
+    """Nobody gets a new champion of the top tier whose way home was not rehearsed of late."""
+    return Finding("hold", case.signals.drill) if case.last and case.signals.drill else None
+
+
 def approval(case: Case) -> Finding | None:
     """Everything passes; a person still has to say so."""
     if case.signals.approval:
@@ -268,6 +273,7 @@ RULES: tuple[Rule, ...] = (
     disagreement,
     not_proven,
     eroded,
+    drill_overdue,
     approval,
     advance,
 )

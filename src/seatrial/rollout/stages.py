@@ -20,7 +20,8 @@ DEFAULT_MIN_PAIRS = 200
 class Stage:
     """One split of traffic and the conditions for leaving it. Weights are out of 10,000; durations in seconds.
 
-    ``title``: what the plan calls it; ``not_yet``: metrics that count from a later stage on.
+    ``title``: what the plan calls it; ``not_yet``: metrics that count from a later stage on; ``mirrored_by``: values of
+    the gateway's segment that are mirrored at shares of their own.
     """
 
     index: int
@@ -36,6 +37,7 @@ class Stage:
     title: str = ""
     approval: Approval | None = None
     not_yet: tuple[str, ...] = ()
+    mirrored_by: tuple[tuple[str, int], ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,7 +61,10 @@ def compile_stages(plan: Plan) -> tuple[Stage, ...]:
     for step in plan.steps:
         title = step.name or ""
         if step.shadow is not None:
-            stages.append(Stage(len(stages), "shadow", 0, step.shadow.share.per_10k, title=title))
+            by = step.shadow.by.shares if step.shadow.by is not None else {}
+            own = tuple(sorted((value, share.per_10k) for value, share in by.items()))
+            mirrored = step.shadow.share.per_10k
+            stages.append(Stage(len(stages), "shadow", 0, mirrored, title=title, mirrored_by=own))
         elif step.set_weight is not None:
             if step.set_weight.per_10k < 10_000:
                 stages.append(Stage(len(stages), "canary", step.set_weight.per_10k, 0, title=title))

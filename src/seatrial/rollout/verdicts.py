@@ -154,7 +154,8 @@ class Judgement:
 class Signals:
     """What the outside says at a look: kill latch, hard alerts, freeze, missing approvals.
 
-    ``chains``: what the releases since the model's anchor changed together, by metric.
+    ``chains``: what the releases since the model's anchor changed together, by metric. ``drill``: why a drill is asked
+    for before the model may be promoted.
     """
 
     killed: str = ""
@@ -162,6 +163,7 @@ class Signals:
     freeze: str = ""
     approval: str = ""
     chains: tuple[Chain, ...] = ()
+    drill: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

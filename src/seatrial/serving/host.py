@@ -56,6 +56,18 @@ def backend(spec: HostSpec) -> Backend:
         from seatrial.serving.proxy import Proxy
 
         return Proxy(spec)
+    if spec.kind == "rules":
+        from seatrial.serving.rules_host import RulesHost
+
+        return RulesHost(spec)
+    if spec.kind == "review":
+        from seatrial.serving.review_host import ReviewHost
+
+        return ReviewHost(spec)
+    if spec.kind == "banner":
+        from seatrial.serving.banner_host import BannerHost
+
+        return BannerHost(spec)
     from seatrial.serving.artifact import Artifact
 
     return Artifact(spec)
@@ -68,6 +80,7 @@ class Host:
         self._spec, self._backend, self._file = spec, backend, file
         self._digest = spec.digest()
         self._limit = int(spec.max_body_mb * 2**20)
+        self._busy = 0
         self._always: Headers = [(b"x-seatrial-host-version", spec.version.encode("ascii"))]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +102,13 @@ class Host:
         if call.path == INFO_PATH and call.header(b"x-seatrial-id") is None:  # clients come through the gateway
             taken = call.method != "POST" or self._reread()
             return reply_json(200 if taken else 409, await self.info())
-        return await self._backend.handle(call)
+        if self._spec.limit is not None and self._busy >= self._spec.limit:
+            return reply_error(503, f"the host is scaled down to {self._spec.limit} requests at once")
+        self._busy += 1
+        try:
+            return await self._backend.handle(call)
+        finally:
+            self._busy -= 1
 
     def _reread(self) -> bool:
         """Take the way of reading from the spec's file. False if anything else in it is new: that takes a restart."""

@@ -16,7 +16,7 @@ from seatrial.errors import UsageError
 from seatrial.events.wire import ResponseSpec, WireFormat
 from seatrial.registry.version import ColumnKind
 
-Kind = Literal["artifact", "proxy"]
+Kind = Literal["artifact", "proxy", "rules", "review", "banner"]
 ArtifactFormat = Literal["skops", "joblib", "onnx"]
 Output = Literal["predict_proba", "predict"]
 
@@ -29,12 +29,14 @@ class Reading:
     """How a host reads bodies and what it may say about them: the part of its spec that changes while it runs.
 
     ``wire`` and ``response`` say how to read what the path and the shape leave open. ``emit_features``: names that may
-    leave in ``x-seatrial-features`` (``None``: all, empty: none).
+    leave in ``x-seatrial-features`` (``None``: all, empty: none). ``limit``: how many requests at once, of a host that
+    is scaled down; what is beyond is refused.
     """
 
     wire: WireFormat | None = None
     response: ResponseSpec = field(default_factory=ResponseSpec)
     emit_features: tuple[str, ...] | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,10 @@ class HostSpec:
     ``features``: column names in the model's order. ``dtypes``: their kinds, parallel to ``features``; without them
     each request's columns are typed from its own values. ``example``: a row that must be answered before the host is
     ready.
-    ``wire``, ``response``, ``emit_features``: see ``Reading``.
+    ``wire``, ``response``, ``emit_features``, ``limit``: see ``Reading``.
     ``max_wait_ms`` bounds how long a request waits for others to share a prediction call (never more than half a call).
+    ``kind``: *rules*, *review* and *banner* stand in for the versions; ``artifact_dir`` is then the scorecard of rules,
+    ``queue_dir`` where requests for review are kept.
     ``port`` 0 lets ``HostProcess`` choose one.
     """
 
@@ -61,6 +65,7 @@ class HostSpec:
     example: Mapping[str, Any] | None = None
     output: Output = "predict_proba"
     url: str | None = None
+    queue_dir: str | None = None
     wire: WireFormat | None = None
     response: ResponseSpec = field(default_factory=ResponseSpec)
     host: str = "127.0.0.1"
@@ -70,6 +75,7 @@ class HostSpec:
     timeout_s: float = 10.0
     max_body_mb: float = 64.0
     emit_features: tuple[str, ...] | None = None
+    limit: int | None = None
     memory_limit_mb: int | None = None
 
     def __post_init__(self) -> None:
@@ -87,6 +93,8 @@ class HostSpec:
             (self.output in get_args(Output), f"output {self.output!r} is not predict_proba or predict."),
             (self.kind != "artifact" or bool(self.artifact_dir), "an artifact host needs 'artifact_dir'."),
             (self.kind != "artifact" or bool(self.features), "an artifact host needs 'features', the column order."),
+            (self.kind != "rules" or bool(self.artifact_dir), "a host of rules needs 'artifact_dir', the scorecard."),
+            (self.kind != "review" or bool(self.queue_dir), "a host of reviews needs 'queue_dir'."),
             (self.kind != "proxy" or _is_http(self.url), f"a proxy needs an http(s) 'url', not {self.url!r}."),
             (not self.dtypes or len(self.dtypes) == len(self.features), "'dtypes' is not as long as 'features'."),
             (set(self.dtypes) <= set(get_args(ColumnKind)), f"'dtypes' are {', '.join(get_args(ColumnKind))}."),
@@ -102,12 +110,12 @@ class HostSpec:
 
     @property
     def reading(self) -> Reading:
-        return Reading(self.wire, self.response, self.emit_features)
+        return Reading(self.wire, self.response, self.emit_features, self.limit)
 
     def read_as(self, reading: Reading) -> Self:
         """The same version behind the same port, whose bodies are read so."""
         return dataclasses.replace(
-            self, wire=reading.wire, response=reading.response, emit_features=reading.emit_features
+            self, wire=reading.wire, response=reading.response, emit_features=reading.emit_features, limit=reading.limit
         )
 
     def to_json(self) -> str:

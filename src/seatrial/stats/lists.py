@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right, insort
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -77,19 +77,25 @@ def kendall(first: ArrayLike, second: ArrayLike) -> float | None:
     return max(-1.0, min(1.0, balance / math.sqrt(untied_x * untied_y)))
 
 
-def kendall_common(first: Ranked, second: Ranked) -> float | None:
+def kendall_common(
+    first: Ranked, second: Ranked, scores: tuple[Sequence[float], Sequence[float]] | None = None
+) -> float | None:
     """Kendall's tau of the ids that both lists hold, by their order in each; None for fewer than two of them.
 
-    What only one list holds is not in it: read it beside :func:`topk_overlap`.
-    Raises ValueError for a list with an id twice.
+    ``scores``: what each ranker gave its ids, in the order of its list; then ids of equal score are tied, and a ranker
+    that gives all of them the same has no order to agree with (None). What only one list holds is not in it: read it
+    beside :func:`topk_overlap`. Raises ValueError for a list with an id twice, or with another number of scores.
 
     >>> kendall_common("abxc", "acyb"), kendall_common("ab", "bc") is None
     (0.3333333333333333, True)
+    >>> kendall_common("abc", "abc", ([3, 2, 1], [5, 5, 5])) is None
+    True
     """
     _distinct(first, second)
-    places = {item: place for place, item in enumerate(second)}
-    common = [places[item] for item in first if item in places]
-    return kendall(range(len(common)), common)
+    orders = scores or (range(0, -len(first), -1), range(0, -len(second), -1))
+    worth = dict(zip(second, orders[1], strict=True))
+    common = [(mine, worth[item]) for item, mine in zip(first, orders[0], strict=True) if item in worth]
+    return kendall([mine for mine, _ in common], [theirs for _, theirs in common])
 
 
 def ndcg(grades: ArrayLike, scores: ArrayLike, k: int | None = None) -> float | None:
@@ -118,6 +124,36 @@ def ndcg(grades: ArrayLike, scores: ArrayLike, k: int | None = None) -> float | 
     mean = np.bincount(group, weights=gains) / size
     found = float(np.repeat(mean, size) @ discounts)
     return min(1.0, found / best)
+
+
+def ndcg_of_clicks(ranked: Ranked, clicked: Collection[Hashable], k: int) -> float | None:
+    """NDCG at ``k`` of a list that somebody saw, judged by what they clicked: 1 if the clicks are at the top.
+
+    A click is a grade of 1, and one on what the first ``k`` do not hold is found by nobody. None without clicks: there
+    is nothing to find. Users look at the top first, so clicks favour the list that they were made on.
+    Raises ValueError for a list with an id twice, or k below 1. Source: Järvelin & Kekäläinen (2002).
+
+    >>> ndcg_of_clicks("abc", "a", 10), ndcg_of_clicks("abc", "x", 10), ndcg_of_clicks("abc", "", 10) is None
+    (1.0, 0.0, True)
+    >>> round(ndcg_of_clicks("abc", "bc", 10), 3)
+    0.693
+    """
+    _distinct(ranked)
+    _check_depth(k)
+    wanted = {*clicked}
+    if not wanted:
+        return None
+    found = math.fsum(discount(place) for place, item in enumerate(ranked[:k]) if item in wanted)
+    return found / math.fsum(discount(place) for place in range(min(len(wanted), k)))
+
+
+def discount(place: int) -> float:
+    """What an item at a place is worth, counted from 0.
+
+    >>> discount(0), discount(2)
+    (1.0, 0.5)
+    """
+    return 1 / math.log2(place + 2)
 
 
 def _agreements(short: Ranked, long: Ranked) -> list[float]:

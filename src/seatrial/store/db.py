@@ -26,13 +26,17 @@ from seatrial.errors import Conflict, SeatrialError, Unavailable, UsageError
 from seatrial.errors import IntegrityError as Broken
 from seatrial.store import migrate
 from seatrial.store.audit import AuditLog
+from seatrial.store.ci_runs import CIRuns
 from seatrial.store.decisions import Decisions
+from seatrial.store.drills import Drills
 from seatrial.store.follow_ups import FollowUps
+from seatrial.store.homecomings import Homecomings
 from seatrial.store.incidents import Incidents
 from seatrial.store.leases import Leases
 from seatrial.store.models import Models
 from seatrial.store.outbox import Outbox
 from seatrial.store.people import People
+from seatrial.store.recalls import Recalls
 from seatrial.store.rollouts import Rollouts
 from seatrial.store.settings import Settings
 from seatrial.store.watchdog import Watchdog
@@ -68,6 +72,10 @@ class Transaction:
         self.people = People(connection, self.audit)
         self.follow_ups = FollowUps(connection)
         self.incidents = Incidents(connection, self.audit)
+        self.recalls = Recalls(connection, self.audit)
+        self.drills = Drills(connection)
+        self.ci_runs = CIRuns(connection)
+        self.homecomings = Homecomings(connection)
 
 
 class Store:

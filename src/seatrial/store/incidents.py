@@ -67,15 +67,20 @@ class Incidents:
 
     def close(self, id: str, choice: str, reason: str, *, actor: str, now: datetime) -> StoredIncident:
         """What was chosen, by whom and why. ``Conflict`` if it is closed already."""
-        found = self.get(id)
-        if not found.open:
-            raise Conflict(
-                "ST0329", f"incident {id} was closed by {found.closed_by} ({found.choice}): {found.reason}.",
-                remedy="A choice is not changed; act on it with `seatrial rollback` or a new rollout.",
-            )  # fmt: skip
+        found = self.get_open(id)
         values = {"choice": choice, "reason": reason, "closed_at": as_utc(now), "closed_by": actor}
         self._db.execute(update(incidents).where(incidents.c.id == id).values(values))
         self._audit.append(
             actor, "incident.close", id, {"choice": choice, "reason": reason, "rollout": found.rollout}, now
         )
         return self.get(id)
+
+    def get_open(self, id: str) -> StoredIncident:
+        """One that waits for a choice. ``Conflict`` if it is closed already."""
+        found = self.get(id)
+        if not found.open:
+            raise Conflict(
+                "ST0329", f"incident {id} was closed by {found.closed_by} ({found.choice}): {found.reason}.",
+                remedy="A choice is not changed; act on it with `seatrial rollback` or a new rollout.",
+            )  # fmt: skip
+        return found

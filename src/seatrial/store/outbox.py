@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from seatrial.store.alert import Alert
 from seatrial.store.canonical import as_utc, canonical
 from seatrial.store.schema import alerts, deliveries
 
 State = Literal["pending", "delivered", "failed"]
+
+PRUNED_AT_ONCE: Final = 500
+"""Rows that one statement deletes: a store bounds how many values one may name."""
 
 UNDELIVERED: Final[tuple[State, ...]] = ("pending", "failed")
 
@@ -102,6 +105,23 @@ class Outbox:
         if target is not None:
             query = query.where(deliveries.c.target == target)
         return self._db.execute(query.values(state="pending", attempts=0, next_at=as_utc(now))).rowcount
+
+    def prune(self, before: datetime) -> int:
+        """Forget alerts from before a time that no receiver waits for; returns how many.
+
+        The newest one always stays: numbers go on from it, and readers know by their number how far they have come.
+        """
+        waiting = select(deliveries.c.alert).where(deliveries.c.state.in_(UNDELIVERED))
+        newest = select(func.max(alerts.c.seq)).scalar_subquery()
+        old = select(alerts.c.seq).where(
+            alerts.c.created_at < as_utc(before), alerts.c.seq < newest, alerts.c.seq.not_in(waiting)
+        )
+        gone = [row.seq for row in self._db.execute(old)]
+        for at in range(0, len(gone), PRUNED_AT_ONCE):
+            some = gone[at : at + PRUNED_AT_ONCE]
+            self._db.execute(delete(deliveries).where(deliveries.c.alert.in_(some)))
+            self._db.execute(delete(alerts).where(alerts.c.seq.in_(some)))
+        return len(gone)
 
     def undelivered(self) -> dict[tuple[str, str], int]:
         """How many are not delivered, by target and state."""

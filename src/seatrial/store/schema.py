@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -269,4 +270,79 @@ incidents: Final = Table(
     Column("reason", Text, nullable=False),
     Column("closed_at", UtcTime),
     Column("closed_by", Text, nullable=False),
+)
+
+ci_runs: Final = Table(
+    "ci_runs",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("model", Text, ForeignKey("models.name"), index=True),
+    Column("started_at", UtcTime, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+recalls: Final = Table(
+    "recalls",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("since", UtcTime, nullable=False),
+    Column("until", UtcTime, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("found", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("opened_at", UtcTime, nullable=False),
+    Column("opened_by", Text, nullable=False),
+    ForeignKeyConstraint(["model", "version"], ["versions.model", "versions.number"]),
+)
+
+recall_marks: Final = Table(
+    "recall_marks",
+    metadata,
+    Column("recall", Text, ForeignKey("recalls.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("request_id", Text, primary_key=True),
+    Column("row", Integer, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", Text, nullable=False),
+)
+
+# The steps of a drill, its evidence and its review are one document: they are read and written together.
+drills: Final = Table(
+    "drills",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, ForeignKey("models.name"), nullable=False, index=True),
+    Column("status", Text, nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+homecomings: Final = Table(
+    "homecomings",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("model", Text, ForeignKey("models.name"), nullable=False, index=True),
+    Column("rollout", Text, ForeignKey("rollouts.id")),
+    Column("at", UtcTime, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+standby_times: Final = Table(
+    "standby_times",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("seconds", Float),
+    Column("at", UtcTime, nullable=False),
+    Column("occasion", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    ForeignKeyConstraint(["model", "version"], ["versions.model", "versions.number"]),
+    Index("ix_standby_times_model_policy", "model", "policy"),
 )

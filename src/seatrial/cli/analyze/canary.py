@@ -54,6 +54,7 @@ def canary(
     score: Annotated[str | None, _column("--score", "The prediction, for losses.")] = None,
     latency: Annotated[str | None, _column("--latency", "How long the answer took.")] = None,
     error: Annotated[str | None, _column("--error", "Whether there was none: true, false or 1, 0.")] = None,
+    items: Annotated[str | None, _column("--items", "The ranked list that was served, for clicks.")] = None,
     outcome: Annotated[
         Names | None, typer.Option(metavar=NAMED, help="An outcome of the plan.", rich_help_panel=_ROWS)
     ] = None,
@@ -120,7 +121,8 @@ def canary(
     from seatrial.engines.wide import Units
     from seatrial.store.plans import check_plan, read_plan
 
-    given = {"unit": unit, "arm": arm, "time": time, "score": score, "latency": latency, "error": error, "phase": phase}
+    given = {"unit": unit, "arm": arm, "time": time, "score": score, "latency": latency, "error": error}
+    given |= {"phase": phase, "items": items}
     told: dict[Arm, str | None] = {"champion": champion_value, "canary": canary_value}
     question = Question(
         plan=_only(check_plan(read_plan(plan)), metric or []),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from seatrial.cli import output
-from seatrial.cli.shadow.text import Above, Below, Cost, Html, MinPairs, Threshold, finish, options_of
+from seatrial.cli.shadow.text import Above, Below, Cost, CostEach, Html, MinPairs, Threshold, finish, options_of
 from seatrial.errors import Exit, UsageError
 
 _ROWS = "What a row says"
@@ -31,12 +31,16 @@ def shadow(
     ] = None,
     champion: Annotated[str | None, _column("--champion", "Its score, label or ranked list.")] = None,
     challenger: Annotated[str | None, _column("--shadow", "Likewise, of the same request.")] = None,
+    clicks: Annotated[
+        str | None, _column("--clicks", "Of ranked lists: those items that the user clicked, as a list.")
+    ] = None,
     segment: Annotated[
         list[str] | None,
         typer.Option(metavar="COLUMN", help="A column whose values are segments.", rich_help_panel=_ROWS),
     ] = None,
     unit: Annotated[str | None, _column("--unit", "Who a request is about; every row its own unit without.")] = None,
     time: Annotated[str | None, _column("--time", "When; without a zone it is UTC.")] = None,
+    sampled: Annotated[str | None, _column("--sampled", "Which share of such requests was copied: .5")] = None,
     separator: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Between the ids of a list that is text.", rich_help_panel=_ROWS)
     ] = None,
@@ -48,6 +52,7 @@ def shadow(
         str | None, typer.Option(metavar="SHARE", help="Of the requests that are copied, for the cost.")
     ] = None,
     cost_per_day: Cost = None,
+    cost_per_1000: CostEach = None,
     html: Html = None,
     as_json: output.Json = False,
 ) -> None:  # fmt: skip
@@ -60,9 +65,10 @@ def shadow(
 
     if cost_per_day is not None and share is None:
         raise UsageError("ST0289", "a table does not tell which share was copied.", remedy="Add --share, e.g. 10%.")
-    options = options_of(threshold, above, below, min_pairs, cost_per_day, share)
+    options = options_of(threshold, above, below, min_pairs, cost_per_day, share, cost_per_1000)
     read = None if plan is None else check_plan(read_plan(plan))
-    given = {"champion": champion, "shadow": challenger, "unit": unit, "time": time}
+    sides = {"champion": champion, "shadow": challenger}
+    given = {**sides, "unit": unit, "time": time, "sampled": sampled, "clicks": clicks}
     parts = {part: column for part, column in given.items() if column is not None}
     source = open_log(log)
     try:

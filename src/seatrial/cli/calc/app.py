@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal
 import typer
 
 from seatrial.cli import output
+from seatrial.cli.calc import drift, way_home
 from seatrial.cli.calc import given as calc_input
 from seatrial.cli.calc import text as calc_text
+from seatrial.cli.calc.say import say
 from seatrial.errors import UsageError
 
 app = typer.Typer(
@@ -59,7 +61,7 @@ def ztest(x1: X1, n1: N1, x2: X2, n2: N2, alpha: Alpha = "0.05", as_json: output
         "exact_p_value": exact.p_value if exact else None,
         "exact_method": exact.method if exact else None,
     }
-    _say("ztest", document, as_json)
+    say("ztest", document, as_json)
 
 
 @app.command("noninferiority")
@@ -106,7 +108,7 @@ def noninferiority(
         "relative_difference": rate_2 / rate_1 - 1 if rate_1 else math.nan,
         "smallest_expected": smallest_expected(*arms),
     }
-    _say("noninferiority", document, as_json)
+    say("noninferiority", document, as_json)
 
 
 @app.command("power")
@@ -170,7 +172,7 @@ def power(
         "sides": sides,
         "design_effect": factor,
     }
-    _say("power", document, as_json)
+    say("power", document, as_json)
 
 
 @app.command("srm")
@@ -202,7 +204,7 @@ def srm(
         "shares": planned,
         "observed_shares": [n / total for n in seen] if total else None,
     }
-    _say("srm", document, as_json)
+    say("srm", document, as_json)
 
 
 @app.command("interval")
@@ -233,7 +235,7 @@ def interval(
             remedy="--x 37 --n 500 with --method wilson or exact, or "
             "--x1 400 --n1 5000 --x2 37 --n2 500 with --method newcombe or score.",
         )  # fmt: skip
-    _say("interval", document, as_json)
+    say("interval", document, as_json)
 
 
 def _of_one(x: int, n: int, method: str, alpha: float) -> dict[str, Any]:
@@ -266,10 +268,5 @@ def _of_two(x1: int, n1: int, x2: int, n2: int, method: str, alpha: float) -> di
     }  # fmt: skip
 
 
-def _say(what: str, document: dict[str, Any], as_json: bool) -> None:
-    if not as_json:
-        output.show(calc_text.page(what, document))
-        return
-    known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in document.items()}
-    conclusion = calc_text.conclusion(what, document)
-    output.data({"schema": f"seatrial.calc-{what}.v1", **known, "conclusion": conclusion})
+way_home.add_to(app)
+drift.add_to(app)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from seatrial.cli.calc import drift_text, way_home_text
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -225,6 +227,8 @@ _PAGES: dict[
     "power": (_power_said, _power_figures, _power_formula),
     "srm": (_srm_said, _srm_figures, _srm_formula),
     "interval": (_interval_said, _interval_figures, _interval_formula),
+    **way_home_text.PAGES,
+    **drift_text.PAGES,
 }
 
 

@@ -36,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
 STORE_CHECKS: tuple[StoreCheck, ...] = (
     records.audit_log,
     records.kill_latches,
+    records.chains,
     records.alerts,
     records.waiting_rollouts,
     endpoints.answer,

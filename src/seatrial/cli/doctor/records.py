@@ -48,6 +48,17 @@ def kill_latches(case: Case) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def chains(case: Case) -> Iterator[Finding]:
+    """Chains whose last levels would not get their turn."""
+    from seatrial.control.fallbacks import check_time
+
+    for model in case.tx.models.list_models():
+        try:
+            check_time(case.project, model.name, model.safety.fallback)
+        except SeatrialError as problem:
+            yield warning("timeouts", problem.message, problem.remedy)
+
+
 def alerts(case: Case) -> Iterator[Finding]:
     """Alerts that reached nobody."""
     for (target, state), count in sorted(case.tx.alerts.undelivered().items()):

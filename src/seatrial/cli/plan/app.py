@@ -73,11 +73,11 @@ def explain(
 ) -> None:
     """What a release goes through: stages with their conditions, and the error budget of each guardrail."""
     from seatrial.cli.plan import tables as plan_tables
-    from seatrial.control.documents import views
+    from seatrial.control.documents.plans import plan_document
     from seatrial.store.plans import check_plan, read_plan
 
     plan = check_plan(read_plan(file))
-    document = views.plan_document(plan)
+    document = plan_document(plan)
     if model is not None:
         document["erosion"] = _erosion(project_of(context), plan, model)
         document["forecast"] = forecast.rows(project_of(context), plan, model, forecast.effect_of(effect))

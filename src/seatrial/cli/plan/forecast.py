@@ -45,6 +45,9 @@ def forecast(
     deviation: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: standard deviation of one request, for what is no share.")
     ] = None,
+    skewness: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE: skewness of one request, where a few are very large.")
+    ] = None,
     design_effect: Annotated[
         list[str] | None,
         typer.Option(help="NAME=VALUE, or one VALUE for all: variance over that of independent requests."),
@@ -71,7 +74,7 @@ def forecast(
     from seatrial.store.plans import check_plan, read_plan
 
     plan = check_plan(_with_history(read_plan(file), historic, margin_at_most))
-    declared = _Declared.read(plan, traffic, units, baseline, deviation, design_effect)
+    declared = _Declared.read(plan, traffic, units, baseline, deviation, skewness, design_effect)
     known = declared.complete(plan, {} if model is None else _logged(project_of(context), plan, model))
     told = forecast_plan(
         plan,
@@ -134,6 +137,7 @@ class _Declared:
     units: float | None
     baselines: Mapping[str, float]
     deviations: Mapping[str, float]
+    skewnesses: Mapping[str, float]
     design_effects: Mapping[str, float]
 
     @classmethod
@@ -144,6 +148,7 @@ class _Declared:
         units: str | None,
         baseline: list[str] | None,
         deviation: list[str] | None,
+        skewness: list[str] | None,
         design_effect: list[str] | None,
     ) -> _Declared:
         names = {metric.name for metric in plan.guardrails}
@@ -156,6 +161,7 @@ class _Declared:
             None if units is None else amounts.read("--units", units, amounts.per_day, "2M/day"),
             amounts.by_name("--baseline", baseline, names, amounts.number, "5.2%"),
             amounts.by_name("--deviation", deviation, names, amounts.number, "31.5"),
+            amounts.by_name("--skewness", skewness, names, amounts.number, "12"),
             common | amounts.by_name("--design-effect", named, names, amounts.number, "1.7"),
         )
 
@@ -193,6 +199,7 @@ class _Declared:
                 volume,
                 self.baselines.get(name),
                 deviation=self.deviations.get(name),
+                skewness=self.skewnesses.get(name, 0.0),
                 design_effect=self.design_effects.get(name, 1.0),
                 units_per_day=self.units,
             )
@@ -205,7 +212,8 @@ class _Declared:
         """The log's rate and noise with the declared volume, if any; a declared design effect replaces the log's."""
         volume = self.per_day or seen.exposures_per_day
         units = self.units or seen.units_per_day * volume / seen.exposures_per_day
-        known = replace(seen, exposures_per_day=volume, units_per_day=units)
+        skewness = self.skewnesses.get(name, seen.skewness)
+        known = replace(seen, exposures_per_day=volume, units_per_day=units, skewness=skewness)
         wanted = self.design_effects.get(name)
         if wanted is None or seen.design_effect is None:
             return known
@@ -235,7 +243,8 @@ def _with_history(plan: Plan, historic: list[str] | None, at_most: str | None) -
 
 
 def _document(plan: Plan, model: str | None, known: Mapping[str, Traffic], told: Forecast) -> dict[str, Any]:
-    from seatrial.control.documents.views import later, plain
+    from seatrial.control.documents.plans import later
+    from seatrial.control.documents.views import plain
     from seatrial.rollout.forecast.textbook import FORMULA
 
     body = plain(told)

@@ -27,7 +27,8 @@ def stages(p: Document) -> Table:
     rows = []
     for n, s in enumerate(p["stages"], start=1):
         shadow = s["kind"] == "shadow"
-        share = f"{percent(s['mirrored'])} copied" if shadow else percent(s["weight"])
+        own = "".join(f", {value} {percent(points)}" for value, points in s["mirroredBy"].items())
+        share = f"{percent(s['mirrored'])} copied{own}" if shadow else percent(s["weight"])
         samples = [f"{s['minUnits']:,} units"]
         if shadow:
             samples.append(f"{s['minPairs']:,} pairs")

@@ -6,7 +6,9 @@ import typer
 
 from seatrial.cli.shadow import inputs as shadow_inputs
 from seatrial.cli.shadow import report as shadow_report
+from seatrial.cli.shadow import standing as shadow_standing
 
 app = typer.Typer(help="Champion and shadow on the same requests.", no_args_is_help=True)
 shadow_report.add_to(app)
 shadow_inputs.add_to(app)
+shadow_standing.add_to(app)

@@ -35,17 +35,28 @@ MinPairs = Annotated[
 Cost = Annotated[
     str | None, typer.Option("--cost-per-day", metavar="AMOUNT", help="What serving the champion costs a day.")
 ]
+CostEach = Annotated[
+    str | None, typer.Option("--cost-per-1000", metavar="AMOUNT", help="What 1,000 predictions of the shadow cost.")
+]
 Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Also write a page with pictures.")]
 
 
 def options_of(
-    threshold: str | None, above: str, below: str, min_pairs: int | None, cost: str | None, share: str | None
+    threshold: str | None,
+    above: str,
+    below: str,
+    min_pairs: int | None,
+    cost: str | None,
+    share: str | None,
+    cost_each: str | None = None,
 ) -> Options:
     """What was asked. Raises UsageError (ST0289) for a number that is none."""
     from seatrial.control.analyses.shadow import Options
     from seatrial.rollout.plan import ServingDecision
     from seatrial.values import Share
 
+    if cost is not None and cost_each is not None:
+        raise UsageError("ST0289", "--cost-per-day and --cost-per-1000 say the same twice.", remedy="Give one of them.")
     decision = None
     if threshold is not None:
         decision = ServingDecision(threshold=_number("--threshold", threshold), above=above, below=below)
@@ -53,6 +64,7 @@ def options_of(
         decision=decision,
         min_pairs=min_pairs,
         cost_per_day=None if cost is None else _number("--cost-per-day", cost),
+        cost_per_1000=None if cost_each is None else _number("--cost-per-1000", cost_each),
         share=None if share is None else amounts.read("--share", share, Share.parse, "10%"),
     )
 
@@ -77,8 +89,9 @@ def tell(d: Document) -> None:
     """What was compared, a table of segments, where it agrees least, and what is unmatched."""
     from seatrial.control.documents.wording import VERDICT, clock
 
-    if "rollout" in d:
-        output.text(f"{d['rollout']}: {d['model']} v{d['candidate']} against v{d['champion']}, {clock(d['at'])}")
+    if "candidate" in d:
+        where = d.get("rollout", "standing shadow")
+        output.text(f"{where}: {d['model']} v{d['candidate']} against v{d['champion']}, {clock(d['at'])}")
     else:
         output.text(f"shadow and champion in '{d['log']}'")
     total = d["segments"][0]
@@ -88,6 +101,8 @@ def tell(d: Document) -> None:
     output.text("")
     output.show(_segments(d))
     output.text("")
+    for line in _clicked(total, d["topK"]):
+        output.text(line)
     for worst in d["worst"]:
         output.text(f"agrees least at {worst['segment']}: {worst['estimate']:.3f}")
     for verdict in d["verdicts"]:
@@ -101,14 +116,37 @@ def _more(d: Document) -> list[str]:
     """How much was copied, and what that costs."""
     lines = []
     if d["sampling"]["measured"] is not None:
-        planned = ", ".join(f"{share:.2%}" for share in d["sampling"]["planned"])
+        planned = ", ".join(f"{share:.2%}" for share in d["sampling"]["planned"]) or "none"
         lines.append(
             f"copied {d['sampling']['measured']:.2%} of {d['sampling']['exposures']:,} exposures "
             f"({planned} of the units planned)"
         )
-    if (cost := d["cost"]) is not None:
-        lines.append(f"costs {cost['extraPerDay']:,.2f} a day: {cost['share']:.2%} of {cost['servingPerDay']:,.2f}")
+    for s in d["sampling"]["segments"]:
+        told = f"{s['measured']:.2%} of {s['exposures']:,} exposures ({s['planned']:.2%} planned)"
+        lines.append(f"  {s['segment']}: copied {told}")
+    if any(s["reweighted"] for s in d["segments"]):
+        lines.append("segments marked * were copied at several shares: each pair counts for the requests it stands for")
+    if (cost := d["cost"]) is not None and cost["extraPerDay"] is not None:
+        lines.append(f"costs {cost['extraPerDay']:,.2f} a day: {_priced(cost)}")
     return lines
+
+
+def _priced(cost: Document) -> str:
+    if "servingPerDay" in cost:
+        return f"{cost['share']:.2%} of {cost['servingPerDay']:,.2f}"
+    return f"{cost['copiesPerDay']:,.0f} copies a day at {cost['per1000']:,.4g} for 1,000"
+
+
+def _clicked(total: Document, k: int) -> list[str]:
+    """NDCG of both lists by the same clicks, where there are any."""
+    if (found := total["ndcg"]) is None:
+        return []
+    apart = found["difference"]
+    return [
+        f"NDCG@{k} {found['shadow']:.3f} shadow, {found['champion']:.3f} champion, difference "
+        f"{apart['value']:+.3f} [{apart['lower']:+.3f}, {apart['upper']:+.3f}] · {found['pairs']:,} pairs with a click",
+        "clicks favour the list that they were made on: judge a shadow by them only where both had the same chance",
+    ]
 
 
 def _segments(d: Document) -> Table:
@@ -117,18 +155,22 @@ def _segments(d: Document) -> Table:
     asked = d["decision"]
     flips = () if asked is None else (f"{asked['below']}→{asked['above']}", f"{asked['above']}→{asked['below']}")
     first = next((s["headline"]["statistic"] for s in d["segments"] if s["headline"]), "agreement")
-    second = {"spearman": "KENDALL", "kappa": "SAME LABEL", "rbo": f"TOP {d['topK']}"}.get(first, "")
-    headers = ("SEGMENT", "PAIRS", "UNITS", first.upper(), second, *flips, "DISTANCE", "SLOWER BY", "ERRORS", "STATUS")
+    beside = _BESIDE.get(first, ("kendall",))
+    names = [f"TOP {d['topK']}" if name == "topK" else _NAMES[name] for name in beside]
+    headers = ("SEGMENT", "PAIRS", "UNITS", first.upper(), *names, *flips, "DISTANCE", "SLOWER BY", "ERRORS", "STATUS")
     rows = [
-        (s["segment"], f"{s['pairs']:,}", f"{s['units']:,.0f}", _three(s["headline"]),
-         _three(s[_SECOND.get(first, "kendall")]), *_flips(s, len(flips)), _plain(s["jensenShannon"]),
+        (f"{s['segment']}{' *' * s['reweighted']}", f"{s['pairs']:,}", f"{s['units']:,.0f}", _three(s["headline"]),
+         *(_three(s[name]) for name in beside), *_flips(s, len(flips)), _plain(s["jensenShannon"]),
          _slower(s["latency"]), _errors(s["errors"]), STATUS[s["status"]])
         for s in d["segments"]
     ]  # fmt: skip
     return table(headers, rows, right=headers[1:-1])
 
 
-_SECOND = {"spearman": "kendall", "kappa": "agreement", "rbo": "topK"}
+_BESIDE = {"spearman": ("kendall",), "kappa": ("agreement",), "rbo": ("topK", "kendall")}
+"""What stands beside the number that a segment is known by."""
+
+_NAMES = {"kendall": "KENDALL", "agreement": "SAME LABEL"}
 
 
 def _three(estimate: Document | None) -> str | None:
@@ -138,10 +180,10 @@ def _three(estimate: Document | None) -> str | None:
 
 
 def _flips(segment: Document, columns: int) -> tuple[str | None, ...]:
-    found, pairs = segment["flips"], segment["pairs"]
+    found = segment["flips"]
     if found is None:
         return (None,) * columns
-    return tuple(f"{n:,} ({n / pairs:.2%})" for n in (found["raised"], found["lowered"]))
+    return tuple(f"{found[way]:,} ({found[f'{way}Rate']:.2%})" for way in ("raised", "lowered"))
 
 
 def _plain(value: float | None) -> str | None:

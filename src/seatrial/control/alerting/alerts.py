@@ -30,13 +30,18 @@ KINDS: Final[Mapping[str, Severity]] = MappingProxyType({
     "model.kill": "critical",
     "model.revive": "info",
     "model.rollback": "warning",
+    "drill.missed": "warning",
+    "drill.time": "info",
     "gateway.down": "critical",
     "gateway.back": "info",
     "host.down": "critical",
     "host.back": "info",
     "disk.low": "warning",
     "disk.back": "info",
+    "review.waiting": "warning",
+    "review.drained": "info",
     "controller.takeover": "warning",
+    "ci.failed": "warning",
 })  # fmt: skip
 
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
@@ -114,6 +119,18 @@ def of_homecoming(model: str, champion: int, home: int, actor: str, reason: str,
     text = f"{model} is back on v{home}, v{champion} is out of traffic ({actor}): {reason}"
     detail = {"champion": home, "archived": champion, "actor": actor, "reason": reason}
     return _alert("model.rollback", model, f"v{champion}-v{home}", at, text, model=model, detail=detail)
+
+
+def of_missed_drill(model: str, text: str, due: datetime, at: datetime) -> Alert:
+    """A drill that was not made in time; told once for each date that it was due at."""
+    detail = {"due": iso_z(due)}
+    return _alert("drill.missed", model, iso_z(due), at, f"{model}: {text}", model=model, detail=detail)
+
+
+def of_drill_time(model: str, planned: datetime, at: datetime) -> Alert:
+    """The time of an unannounced drill has come."""
+    text = f"{model}: now is the time of its unannounced drill: `seatrial drill run {model}`"
+    return _alert("drill.time", model, iso_z(planned), at, text, model=model, detail={"planned": iso_z(planned)})
 
 
 def of_takeover(before: str, holder: str, fence: int, at: datetime) -> Alert:

@@ -17,6 +17,7 @@ from typing import Final
 
 from seatrial.control.alerting import alerts
 from seatrial.control.controller import Controller
+from seatrial.serving.review_queue import ReviewQueue
 
 log = logging.getLogger("seatrial.control")
 
@@ -39,6 +40,7 @@ PARTS: Final[Mapping[str, Watched]] = MappingProxyType({
     "gateway": Watched("gateway.down", "gateway.back", after_s=0.0, steady_s=3.0),
     "host": Watched("host.down", "host.back", after_s=5.0, steady_s=10.0),
     "disk": Watched("disk.low", "disk.back", after_s=0.0, steady_s=60.0),
+    "review": Watched("review.waiting", "review.drained", after_s=0.0, steady_s=10.0),
 })  # fmt: skip
 
 
@@ -84,7 +86,7 @@ class Lookout:
                     alert = alerts.of_condition(part.down, _object(name), found[name], now, now)
                 else:
                     since = datetime.fromisoformat(told.pop(name))
-                    text = f"{name} is well again; it was down since {since:%H:%M:%S} UTC"
+                    text = f"{name} is well again; it was not since {since:%H:%M:%S} UTC"
                     alert = alerts.of_condition(part.back, _object(name), text, since, now)
                 tx.alerts.put(alert)
             tx.settings.put(TOLD_KEY, told, now)
@@ -102,6 +104,17 @@ class Lookout:
         free = shutil.disk_usage(self._controller.project.root).free
         if free < self._low_disk:
             yield "disk", f"{free / (1 << 30):.1f} GiB of disk are free: capture and outcomes will stop"
+
+        yield from self._waiting()
+
+    def _waiting(self) -> Iterator[tuple[str, str]]:
+        """Queues of requests that people decide, where too many wait."""
+        project = self._controller.project
+        with self._controller.store.read() as tx:
+            limits = {model.name: model.safety.fallback.review_limit for model in tx.models.list_models()}
+        for name, limit in limits.items():
+            if (queue := project.review(name)).is_dir() and (waiting := ReviewQueue(queue).depth()) >= limit:
+                yield f"review {name}", f"{waiting} requests to {name} wait for review: `seatrial review list`"
 
     def _part(self, name: str) -> Watched:
         return self._parts[name.partition(" ")[0]]
@@ -123,4 +136,4 @@ class Lookout:
 
 def _object(name: str) -> str:
     """``host fraud v2`` → ``fraud v2``: hosts are called by their version."""
-    return name.removeprefix("host ")
+    return name.removeprefix("host ").removeprefix("review ")

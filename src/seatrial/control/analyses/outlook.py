@@ -10,8 +10,8 @@ from seatrial.evidence.snapshot import Evidence
 from seatrial.ids import CANARY, CHAMPION
 from seatrial.rollout.forecast import Sight, Traffic, observe, sights
 from seatrial.rollout.forecast.sight import margin_of
-from seatrial.rollout.forecast.traffic import SHARE_KINDS, observe_pairs
-from seatrial.rollout.metric import Metric
+from seatrial.rollout.forecast.traffic import observe_pairs
+from seatrial.rollout.metric import SHARE_KINDS, Metric
 from seatrial.rollout.plan import Plan
 from seatrial.store.artifacts import ArtifactStore
 from seatrial.store.db import Transaction
@@ -27,7 +27,10 @@ def outlook(
 
 
 def traffic_of(tx: Transaction, artifacts: ArtifactStore, plan: Plan, model: str) -> dict[str, Traffic]:
-    """By guardrail, from the latest rollout whose evidence is stored and knows the metric. Raises NotFound."""
+    """By guardrail, from the latest rollout whose evidence is stored and knows the metric, capped as it is here.
+
+    Raises NotFound.
+    """
     tx.models.get_model(model)
     found: dict[str, Traffic] = {}
     for stored in reversed(tx.rollouts.list(model)):
@@ -36,9 +39,13 @@ def traffic_of(tx: Transaction, artifacts: ArtifactStore, plan: Plan, model: str
         evidence = _latest_evidence(tx, artifacts, stored.id)
         if evidence is None:
             continue
-        days = (evidence.at - load(stored).state.started).total_seconds() / DAY_S
+        release = load(stored)
+        days = (evidence.at - release.state.started).total_seconds() / DAY_S
+        capped = {metric.name: metric.cap for metric in release.plan.metrics}
         for metric in plan.guardrails:
-            if metric.name not in found and (seen := _seen(evidence, metric, days)) is not None:
+            if metric.name in found or capped.get(metric.name) != metric.cap:
+                continue  # of values capped elsewhere, or not at all, this log says nothing
+            if (seen := _seen(evidence, metric, days)) is not None:
                 found[metric.name] = seen
     return found
 

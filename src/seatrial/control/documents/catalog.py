@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 
 from seatrial.control.documents import views
 from seatrial.control.documents.explanation import explanation_document
+from seatrial.control.documents.rollouts import rollout_document, rollout_summary, stored_decision_document
 from seatrial.control.documents.views import Document
+from seatrial.control.documents.ways_home import ways_home
 from seatrial.control.follow_up import follow_up_document
 from seatrial.control.project import Project
 from seatrial.control.render import Release
+from seatrial.control.standby import served, served_document
 from seatrial.control.states import decision_from_json, state_from_json
 from seatrial.errors import NotFound
 from seatrial.gateway.kill import KillLatch, read_latches
@@ -39,10 +42,14 @@ def rollout(tx: Transaction, name: str, weights: Weights) -> Document:
     release = load(tx.rollouts.get(find_rollout(tx, name)))
     stored = release.stored
     actual = weights.get(stored.model, {}).get("canary") if stored.active else None
-    document = views.rollout_document(
+    document = rollout_document(
         stored, release.plan, release.state, tx.decisions.list(stored.id), None if actual is None else float(actual)
     )
-    return {**document, "reconciliation": follow_up_document(tx, stored.id)}
+    return {
+        **document,
+        "waysHome": ways_home(tx, stored.id),
+        "reconciliation": follow_up_document(tx, stored.id),
+    }
 
 
 def explanation(tx: Transaction, name: str, weights: Weights, look: int | None = None) -> Document:
@@ -64,14 +71,14 @@ def rollouts(tx: Transaction, *, model: str | None = None, active: bool | None =
     for stored in tx.rollouts.list(model, active):
         release, last = load(stored), tx.decisions.last(stored.id)
         decision = None if last is None else decision_from_json(last.document)
-        lines.append(views.rollout_summary(stored, release.plan, release.state, decision))
+        lines.append(rollout_summary(stored, release.plan, release.state, decision))
     return views.listing("seatrial.rollouts.v1", "rollouts", lines)
 
 
 def decisions(tx: Transaction, name: str) -> Document:
     """Every stored decision of a rollout, complete."""
     found = tx.decisions.list(find_rollout(tx, name))
-    return views.listing("seatrial.decisions.v1", "decisions", map(views.stored_decision_document, found))
+    return views.listing("seatrial.decisions.v1", "decisions", map(stored_decision_document, found))
 
 
 def models(tx: Transaction, project: Project) -> Document:
@@ -91,14 +98,16 @@ def models(tx: Transaction, project: Project) -> Document:
 
 
 def model(tx: Transaction, project: Project, name: str) -> Document:
-    """One model with its versions."""
-    return views.model_document(
-        tx.models.get_model(name),
+    """One model with its versions, and how fast its standby serves."""
+    known = tx.models.get_model(name)
+    document = views.model_document(
+        known,
         tx.models.pointers(name),
         tx.models.list_versions(name),
         rollout=_running(tx).get(name),
         killed=_killed(read_latches(project.kill_latches), name),
     )
+    return {**document, "standby": served_document(served(tx, project, known))}
 
 
 def audit(tx: Transaction, limit: int) -> Document:

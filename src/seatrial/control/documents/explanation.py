@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seatrial.control.documents import views
+from seatrial.control.documents.rollouts import judgement, rollout_document
 from seatrial.control.documents.views import Document
 from seatrial.control.states import decision_from_json, given_from_json
 from seatrial.errors import NotFound
@@ -30,10 +31,10 @@ def explanation_document(
     decision = decision_from_json(chosen.document)
     given = None if chosen.given is None else given_from_json(chosen.given)
     asked = _names(decision) if given is None else explain(plan, given.state, given.signals, decision)
-    whole = views.rollout_document(stored, plan, state, decisions, actual, latest=decision)
+    whole = rollout_document(stored, plan, state, decisions, actual, latest=decision)
     return {
         **whole,
-        **views.judgement(plan, state if given is None else given.state, decision),
+        **judgement(plan, state if given is None else given.state, decision),
         "schema": "seatrial.explanation.v1",
         "evidence": chosen.evidence_digest,
         "rules": [views.plain(rule) for rule in asked],

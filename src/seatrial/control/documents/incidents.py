@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 
 from seatrial.control.documents.views import Document, listing, plain
 from seatrial.control.render import Release
-from seatrial.errors import UsageError
 from seatrial.rollout.reconciliation.confounds import Confound
-from seatrial.rollout.reconciliation.incident import CHOICES, loss_per_day, options
+from seatrial.rollout.reconciliation.incident import loss_per_day, options
 from seatrial.rollout.reconciliation.judge import Reconciled, Reconciliation
 from seatrial.rollout.reconciliation.wording import amount, interval
 from seatrial.rollout.state import RolloutState
 from seatrial.store.canonical import iso_z
-from seatrial.store.db import Store, Transaction
+from seatrial.store.db import Transaction
 from seatrial.store.incidents import StoredIncident
 
 
@@ -82,13 +80,3 @@ def incident_document(stored: StoredIncident) -> Document:
 def listed(tx: Transaction, *, open_only: bool = False) -> Document:
     """All incidents, oldest first."""
     return listing("seatrial.incidents.v1", "incidents", map(incident_document, tx.incidents.list(open_only=open_only)))
-
-
-def close(store: Store, id: str, choice: str, reason: str, *, actor: str, now: datetime) -> Document:
-    """Record what was chosen and why; it moves no traffic. Raises UsageError, NotFound, Conflict."""
-    if choice not in CHOICES:
-        raise UsageError("ST0327", f"'{choice}' is no choice.", remedy=f"One of {', '.join(CHOICES)}.")
-    if not reason.strip():
-        raise UsageError("ST0327", f"incident {id} is not closed without a reason.", remedy="Say why: --reason '...'.")
-    with store.begin() as tx:
-        return incident_document(tx.incidents.close(id, choice, reason, actor=actor, now=now))

@@ -14,6 +14,7 @@ from seatrial.control.documents.findings import ArmRow, arms_of, evidence_of
 from seatrial.control.documents.pictures import pictures
 from seatrial.control.documents.story import interval_text, metric_of, span_text, story, time_text
 from seatrial.control.documents.views import Document
+from seatrial.control.documents.ways_home import way_home_text, ways_home
 from seatrial.control.follow_up import follow_up_document
 from seatrial.control.states import decision_from_json, state_from_json
 from seatrial.evidence.snapshot import Evidence
@@ -86,6 +87,7 @@ class Section:
     log: tuple[LogEntry, ...]
     after: Document | None = None
     alarms: tuple[str, ...] = field(default_factory=tuple)
+    ways_home: tuple[str, ...] = ()
 
 
 def write_report(store: Store, artifacts: ArtifactStore, path: Path, *, title: str, intro: str = "") -> Path:
@@ -149,6 +151,7 @@ def _section(tx: Transaction, artifacts: ArtifactStore, stored: StoredRollout) -
         log=tuple(chronicle(decisions, digests)),
         after=follow_up_document(tx, stored.id),
         alarms=() if look is None else tuple(alarm.text for alarm in look.alarms),
+        ways_home=tuple(way_home_text(way) for way in ways_home(tx, stored.id)),
     )
 
 

@@ -16,6 +16,12 @@ Document = dict[str, Any]
 
 def write_page(report: ShadowReport, path: Path) -> None:
     """Write the page. Raises OSError where it cannot be written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(report), encoding="utf-8")
+
+
+def render(report: ShadowReport) -> str:
+    """The page as text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -26,9 +32,8 @@ def write_page(report: ShadowReport, path: Path) -> None:
         lstrip_blocks=True,
     )
     environment.filters.update(n=lambda value: f"{value:,}", share=lambda value: f"{value:.2%}", three=_three)
-    page = environment.get_template("shadow.html").render(d=report.document, figures=figures(report), names=HEADLINES)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page, encoding="utf-8")
+    template = environment.get_template("shadow.html")
+    return template.render(d=report.document, figures=figures(report), names=HEADLINES)
 
 
 def figures(report: ShadowReport) -> list[str]:

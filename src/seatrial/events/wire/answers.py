@@ -7,9 +7,11 @@ second class. Of a longer vector of probabilities the label is the largest class
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from seatrial.events.wire.bodies import as_rows, finite, is_number, kind_of, point
+from seatrial.events.wire.lists import rankings
 from seatrial.events.wire.rows import columnar
 from seatrial.events.wire.types import Prediction, ResponseSpec, WireError, bad_schema
 
@@ -30,6 +32,8 @@ _Cell = tuple[int | float | None, str | None]
 
 def pointed(document: object, spec: ResponseSpec) -> Prediction:
     """Answers at declared pointers; a whole number at ``score`` is a score, because the contract says so."""
+    if spec.items is not None:
+        return _with_lists(document, spec)
     columns = []
     if spec.score is not None:
         answers = as_rows(point(document, spec.score, "no_predictions"))
@@ -38,6 +42,17 @@ def pointed(document: object, spec: ResponseSpec) -> Prediction:
         labels = tuple(map(_label, as_rows(point(document, spec.label, "no_predictions"))))
         columns.append(Prediction((None,) * len(labels), labels))
     return merge(columns)
+
+
+def _with_lists(document: object, spec: ResponseSpec) -> Prediction:
+    """Ranked lists, and beside each what else is declared."""
+    ranked = rankings(document, spec)
+    if spec.score is None and spec.label is None:
+        return Prediction((None,) * len(ranked), (None,) * len(ranked), ranked)
+    beside = pointed(document, replace(spec, items=None))
+    if len(beside) != len(ranked):
+        raise WireError("row_count", f"{len(ranked)} ranked lists and {len(beside)} predictions came back")
+    return replace(beside, rankings=ranked)
 
 
 def merge(columns: Sequence[Prediction]) -> Prediction:

@@ -9,11 +9,17 @@ from typing import Literal
 
 from seatrial.rollout.forecast.rare import units_to_pass
 from seatrial.rollout.forecast.sight import edge, information_per_day, margin_of, pairs_per_day, promotion
-from seatrial.rollout.forecast.traffic import DAY, SHARE_KINDS, Traffic
-from seatrial.rollout.gates import MIN_EXPECTED_EVENTS, MIN_UNITS_CONTINUOUS, MIN_UNITS_PROPORTION
-from seatrial.rollout.metric import Metric
+from seatrial.rollout.forecast.traffic import DAY, Traffic
+from seatrial.rollout.metric import SHARE_KINDS, Metric
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import Stage
+from seatrial.rollout.start_rule import (
+    MAX_SKEWNESS,
+    MIN_EXPECTED_EVENTS,
+    MIN_UNITS_CONTINUOUS,
+    MIN_UNITS_PROPORTION,
+    remedy,
+)
 
 By = Literal["sample", "start rule", "units", "outcomes", "pairs", "maturity", "pause", "week"]
 CALENDAR: frozenset[str] = frozenset({"maturity", "pause", "week"})
@@ -148,3 +154,36 @@ def _of_guardrail(metric: Metric, seen: Traffic, kin: Sequence[Slot], n: Need) -
         events = MIN_EXPECTED_EVENTS / max(min(seen.rate, 1 - seen.rate), 1e-12)
         days = max(days, reached(events, [seen.exposures_per_day * s.share for s in kin], kin, horizon))
     yield Constraint("start rule", days, f"{metric.name}: the statistics' start rule", metric.name)
+    if seen.skewness and kin[0].stage.kind == "canary":
+        text = f"{metric.name}: a few large values carry the mean: more exposures{remedy(metric)}"
+        yield Constraint("start rule", evened(seen, kin) + horizon, text, metric.name)
+
+
+def evened(seen: Traffic, kin: Sequence[Slot]) -> float:
+    """Days from the beginning of the last slot until the estimate's skewness is at most ``MAX_SKEWNESS``.
+
+    n exposures at a share w add ``J = n w (1 - w)`` to the information and ``J (1 - 2 w)`` to the third moment, in units
+    of one exposure: the skewness is that of one exposure times the sum of the latter over ``(sum J)^1.5``. Strata are
+    weighted by their information (stats.clustered). Infinite where the last slot adds nothing.
+    """
+    weights = [seen.exposures_per_day * slot.share * (1 - slot.share) for slot in kin]
+    gone = [rate * (slot.end - slot.start) for rate, slot in zip(weights[:-1], kin[:-1], strict=True)]
+    tilt = sum(amount * (1 - 2 * slot.share) for amount, slot in zip(gone, kin[:-1], strict=True))
+
+    def skewness(days: float) -> float:
+        information = sum(gone) + weights[-1] * days
+        third = tilt + weights[-1] * days * (1 - 2 * kin[-1].share)
+        return math.inf if information <= 0 else abs(seen.skewness * third) / information**1.5
+
+    if skewness(0.0) <= MAX_SKEWNESS:
+        return 0.0
+    if weights[-1] <= 0:
+        return math.inf
+    days = 1e-6
+    while skewness(days) > MAX_SKEWNESS:
+        days *= 2
+    low, high = days / 2, days
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if skewness(middle) > MAX_SKEWNESS else (low, middle)
+    return high

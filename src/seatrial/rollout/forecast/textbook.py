@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from seatrial.rollout.forecast.sight import edge, information_per_day, margin_of, promotion
-from seatrial.rollout.forecast.traffic import SHARE_KINDS, Traffic
-from seatrial.rollout.metric import Metric
+from seatrial.rollout.forecast.traffic import Traffic
+from seatrial.rollout.metric import SHARE_KINDS, Metric
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import compile_stages
 from seatrial.stats.samplesize import canary_units

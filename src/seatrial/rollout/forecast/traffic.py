@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seatrial.evidence.tally import COUNT, DENOMINATOR, MICRO, NUMERATOR, TOTAL, UNIT_BUCKETS, Tally
 from seatrial.ids import CANARY, CHAMPION, SHADOW
-from seatrial.rollout.metric import Metric
+from seatrial.rollout.metric import SHARE_KINDS, Metric
 from seatrial.stats.clustered import stratified_effect
 
 DAY = 86_400
-SHARE_KINDS: frozenset[str] = frozenset({"proportion", "missing_outcomes", "error_rate", "latency"})
-"""Kinds whose rate is a share of exposures (or of units): its variance follows from the rate."""
-
 FULL_WEEKS = 14
 """Days that a log must hold before it can say whether weekdays differ: each of them twice."""
 
@@ -30,7 +28,8 @@ class Traffic:
     of a rate over n exposures is ``variance / n``. ``design_effect``: how many times larger that is than for
     independent exposures; None where the log cannot tell. ``weekly``: exposures of the busiest weekday over those of
     the quietest; None where that is not known. ``pair_variance``: of one pair in shadow, on the scale of the margin;
-    None before there was a shadow. A metric that is judged on units has its rate in units.
+    None before there was a shadow. ``skewness``: of one exposure's contribution, beyond what chance alone shows; 0 for
+    shares, whose events are counted instead. A metric that is judged on units has its rate in units.
     """
 
     rate: float
@@ -41,6 +40,7 @@ class Traffic:
     weekly: float | None = None
     source: Literal["log", "declared"] = "log"
     pair_variance: float | None = None
+    skewness: float = 0.0
 
     def unit_variance(self, scale: str) -> float:
         """Variance of one exposure on the scale that a margin is judged on: of the logarithm if relative."""
@@ -68,7 +68,18 @@ def observe(tally: Tally, days: float, units: int, *, share: bool = False) -> Tr
     variance = UNIT_BUCKETS / (UNIT_BUCKETS - 1) * float(np.sum(spread**2)) * float(count)
     both = sum(tally.exposures(arm) for arm in (CHAMPION, CANARY))
     effect = variance / (rate * (1 - rate)) if share and 0 < rate < 1 else None
-    return Traffic(rate, both / days, units / days, variance, effect, weekly_rhythm(tally))
+    skewness = 0.0 if share else _skewness(spread, float(count))
+    rhythm = weekly_rhythm(tally)
+    return Traffic(rate, both / days, units / days, variance, effect, rhythm, skewness=skewness)
+
+
+def _skewness(spread: NDArray[np.float64], count: float) -> float:
+    """Of one exposure, from the influence of each bucket on the mean of so many: as ``stats.clustered`` takes it."""
+    square = float(np.sum(spread**2))
+    if square <= 0:
+        return 0.0
+    seen = float(np.sum((spread / math.sqrt(square)) ** 3))
+    return math.copysign(max(abs(seen) - 2 * math.sqrt(6) / len(spread), 0.0), seen) * math.sqrt(count)
 
 
 def observe_pairs(tally: Tally, scale: str) -> float | None:
@@ -85,12 +96,14 @@ def declare(
     baseline: float | None,
     *,
     deviation: float | None = None,
+    skewness: float = 0.0,
     design_effect: float = 1.0,
     units_per_day: float | None = None,
 ) -> Traffic:
     """Traffic that somebody vouches for: exposures a day and the champion's rate.
 
     ``deviation``: standard deviation of one exposure, for means, losses and ratios; a share's follows from its rate.
+    ``skewness``: of one exposure, likewise; it tells how many are needed before the mean is anywhere near normal.
     ``units_per_day``: new units; each exposure is a unit of its own without it. A rare event is planned without any
     where no baseline is given. Raises ValueError for what is missing or impossible.
 
@@ -115,7 +128,8 @@ def declare(
             raise ValueError("a relative margin of zero is zero: give the margin in the metric's own unit")
         variance = deviation**2
     units = per_day if units_per_day is None else units_per_day
-    return Traffic(rate, per_day, units, variance * design_effect, design_effect, None, "declared")
+    uneven = 0.0 if metric.kind in SHARE_KINDS else skewness
+    return Traffic(rate, per_day, units, variance * design_effect, design_effect, None, "declared", skewness=uneven)
 
 
 def weekly_rhythm(tally: Tally) -> float | None:

@@ -22,18 +22,12 @@ from scipy.special import ndtri
 from seatrial.evidence.follow_up import CohortCount, FollowUp, Reach
 from seatrial.evidence.tally import TOTAL
 from seatrial.ids import CANARY, CHAMPION
-from seatrial.rollout.gates import (
-    MAX_BUCKET_SHARE,
-    MAX_SKEWNESS,
-    MIN_EXPECTED_EVENTS,
-    MIN_UNITS_CONTINUOUS,
-    MIN_UNITS_PROPORTION,
-)
 from seatrial.rollout.maturity import State, enrolment
 from seatrial.rollout.metric import Metric
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.reconciliation.confounds import Confound, confounds
 from seatrial.rollout.reconciliation.schedule import followed, schedule, surrogates, turns
+from seatrial.rollout.start_rule import may_judge
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import VERDICT_OF, Status, Verdict
 from seatrial.stats.clustered import Effect, stratified_effect
@@ -207,13 +201,7 @@ def _status(metric: Metric, data: FollowUp, effect: Effect) -> Status:
         return "immature" if waiting else "no_data"
     if effect.degenerate:
         return "degenerate"
-    if metric.kind == "proportion":
-        events = effect.count_t * effect.rate_c
-        enough = effect.count_t >= MIN_UNITS_PROPORTION and min(events, effect.count_t - events) >= MIN_EXPECTED_EVENTS
-    else:
-        spread = effect.largest_bucket <= MAX_BUCKET_SHARE and abs(effect.skewness) <= MAX_SKEWNESS
-        enough = effect.count_t >= MIN_UNITS_CONTINUOUS and spread
-    return "ok" if enough else "not_enough"
+    return "ok" if may_judge(metric, effect, effect.count_t) else "not_enough"
 
 
 def _verdict(metric: Metric, low: float, high: float) -> Verdict:

@@ -10,12 +10,11 @@ from typing import Literal, Self
 import numpy as np
 
 from seatrial.rollout.exact import DEFAULT_MARGIN
-from seatrial.rollout.metric import RARE_KINDS, Metric
+from seatrial.rollout.metric import SHARE_KINDS, Metric
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.simulate.feed import Floats
 from seatrial.values import Margin
 
-SHARE_KINDS = RARE_KINDS | {"proportion", "missing_outcomes"}
 """Every exposure is a yes or a no."""
 
 HARM = 2.0

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from seatrial.errors import PlanError, UsageError
-from seatrial.rollout.metric import Kind, Metric
+from seatrial.rollout.metric import SHARE_KINDS, Kind, Metric
 from seatrial.rollout.plan import Plan
-from seatrial.rollout.simulate.effects import SHARE_KINDS
 from seatrial.rollout.stages import compile_stages
 from seatrial.values import Duration, Rate, Share
 
@@ -49,6 +48,8 @@ def simulable(plan: Plan, *, recorded: bool) -> tuple[Plan, tuple[LeftOut, ...]]
             kept.append(metric)
     if plan.segments:
         left.append(LeftOut("segments", "gates judge the total"))
+    if plan.samples:
+        left.append(LeftOut("by", "of a shadow: every segment is copied at its 'share'"))
     if any(stage.manual for stage in compile_stages(plan)):
         left.append(LeftOut("pause: {}", "the manual pause is released as soon as nothing else is missing"))
     if any(step.approval for step in plan.steps):

@@ -19,14 +19,14 @@ from seatrial.evidence.tally import MICRO
 from seatrial.ids import CANARY, CHAMPION, SHADOW, Arm
 from seatrial.rollout.alarms import LIMIT_ALPHA
 from seatrial.rollout.exact import DEFAULT_MARGIN, judge_rare
-from seatrial.rollout.gates import MIN_EXPECTED_EVENTS
-from seatrial.rollout.metric import Metric
+from seatrial.rollout.metric import SHARE_KINDS, Metric
 from seatrial.rollout.pacing import shortest
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.simulate.feed import Bools, Floats, Ints
 from seatrial.rollout.simulate.track import Path, Track
 from seatrial.rollout.simulate.world import World
 from seatrial.rollout.stages import Stage
+from seatrial.rollout.start_rule import MIN_EXPECTED_EVENTS
 from seatrial.rollout.state import Phase, RolloutState
 from seatrial.rollout.verdicts import Arms, MetricVerdict
 from seatrial.stats.counts import harm_grid, relief_grid
@@ -38,7 +38,6 @@ from seatrial.values import Margin, Share
 _SLACK = 1e-9
 """Relative: the screen adds the same numbers in another order than the gates."""
 
-_SHARES = frozenset({"proportion", "error_rate", "latency", "missing_outcomes"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +229,7 @@ class _Sums:
             with np.errstate(all="ignore"):
                 floor = np.minimum(floor, final_z(alpha) * np.sqrt(np.maximum(1.0, variance * self._planned)))
         found: Bools = away > floor * np.sqrt(variance) * (1 - _SLACK)
-        if self.metric.kind in _SHARES:
+        if self.metric.kind in SHARE_KINDS:
             events = count * rate
             found &= np.minimum(events, count - events) >= MIN_EXPECTED_EVENTS * (1 - _SLACK)
         return found

@@ -13,6 +13,7 @@ from seatrial.rollout.validate.metrics import check_metrics
 from seatrial.rollout.validate.pacing import check_pacing
 from seatrial.rollout.validate.people import check_approvals, check_names
 from seatrial.rollout.validate.problem import Problem
+from seatrial.rollout.validate.sampling import check_sampling
 from seatrial.rollout.validate.segments import check_segments
 from seatrial.rollout.validate.steps import check_ignored, check_steps
 from seatrial.rollout.validate.surrogates import check_surrogates
@@ -26,6 +27,7 @@ CHECKS: tuple[Callable[[Plan], Iterator[Problem]], ...] = (
     check_names,
     check_approvals,
     check_segments,
+    check_sampling,
     check_metrics,
     check_agreements,
     check_margins,

@@ -10,7 +10,7 @@ from seatrial.rollout.plan import Plan, ServingDecision
 from seatrial.rollout.validate.problem import Problem
 from seatrial.values import to_camel
 
-OWN = ("floor", "segment_floor", "max_gap", "min_pairs", "segment")
+OWN = ("floor", "segment_floor", "max_gap", "min_pairs", "segment", "statistic")
 """Settings that only agreement has."""
 
 

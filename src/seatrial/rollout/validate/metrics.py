@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from seatrial.rollout.metric import OUTCOME_KINDS, Metric
+from seatrial.rollout.metric import MOST_K, OUTCOME_KINDS, Metric
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.validate.problem import Problem
 from seatrial.values import Rate, Share
@@ -33,7 +33,7 @@ def _metric(m: Metric, where: str) -> Iterator[Problem]:
             "Say how much loss is tolerable, e.g. margin: 2%.",
         )
     needs = {"proportion": "outcome", "mean": "outcome", "loss": "outcome", "missing_outcomes": "outcome",
-             "sum_per_time": "outcome"}  # fmt: skip
+             "sum_per_time": "outcome", "ndcg": "outcome"}  # fmt: skip
     if (field := needs.get(m.kind)) and getattr(m, field) is None:
         yield Problem("ST0213", where, f"kind {m.kind} needs '{field}'.", f"Add {field}: <name of the outcome>.")
     if m.kind == "loss" and m.loss is None:
@@ -57,6 +57,8 @@ def _metric(m: Metric, where: str) -> Iterator[Problem]:
         )
     if m.cap is not None and not 0 < m.cap < math.inf:
         yield Problem("ST0222", where, f"'cap' must be a positive number, not {m.cap:g}.", "Say e.g. cap: 500.")
+    if m.k is not None and not 1 <= m.k <= MOST_K:
+        yield Problem("ST0222", where, f"'k' is 1 to {MOST_K} items of a list, not {m.k}.", "e.g. k: 10.")
     if m.weight <= 0:
         yield Problem("ST0219", where, "weight must be positive.", "It is the share of the false-rollback budget.")
     if m.kind == "sum_per_time" and not isinstance(m.limit, Rate):
@@ -80,9 +82,10 @@ def _surplus(m: Metric, where: str, reads_outcomes: bool) -> Iterator[Problem]:
         "horizon": reads_outcomes,
         "per": m.kind in ("error_rate", "latency"),
         "cap": m.may_cap,
+        "k": m.kind == "ndcg",
     }
     for field, ok in allowed.items():
         if getattr(m, field) is not None and not ok:
             yield Problem("ST0217", where, f"'{field}' has no meaning for kind {m.kind}.", "Remove it.")
-    if m.missing != "exclude" and m.kind not in ("proportion", "mean"):
+    if m.missing != "exclude" and m.kind not in ("proportion", "mean", "ndcg"):
         yield Problem("ST0217", where, f"'missing: {m.missing}' has no meaning for kind {m.kind}.", "Remove it.")

@@ -9,6 +9,7 @@ from seatrial.rollout.metric import Metric
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import Stage, compile_stages
 from seatrial.rollout.validate.problem import Problem
+from seatrial.rollout.way_home import SWITCH_S
 
 
 def check_times(plan: Plan) -> Iterator[Problem]:
@@ -26,6 +27,11 @@ def check_times(plan: Plan) -> Iterator[Problem]:
         )  # fmt: skip
     if plan.time_bucket.seconds not in (3600.0, 86400.0):
         yield Problem("ST0232", "timeBucket", f"{plan.time_bucket} is not a calendar bucket.", "Use 1h or 1d (UTC).")
+    if plan.back_within is not None and plan.back_within.seconds < SWITCH_S:
+        yield Problem(
+            "ST0351", "backWithin", f"{plan.back_within} is less than a change of routes may take.",
+            f"The least is {SWITCH_S:g}s.",
+        )  # fmt: skip
     for metric in plan.metrics:
         if metric.horizon is not None:
             yield from _maturity(plan, stages, metric, metric.horizon.seconds)

@@ -1,0 +1,1 @@
+"""``seatrial drill``: the way home is rehearsed on purpose."""

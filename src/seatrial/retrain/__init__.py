@@ -1,0 +1,1 @@
+"""When to train again: what it costs to wait, what starts a run, and what must not."""

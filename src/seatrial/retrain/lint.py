@@ -1,0 +1,100 @@
+"""What is wrong with a policy, and what is likely not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import get_args
+
+from seatrial.retrain.policy import Finding, Findings, Kind, Policy, Trigger
+
+_FROM = datetime(2025, 12, 29, tzinfo=UTC)
+_DUE = 12
+"""Times of a schedule of which the shortest gap is looked at."""
+
+
+def lint(policy: Policy) -> Findings:
+    """Errors first. A policy without errors can be honoured.
+
+    >>> from seatrial.retrain.policy import Trigger
+    >>> [f.text for f in lint(Policy(model="m", primary="daily", triggers=(Trigger(name="psi", drift=0.25),)))][0]
+    "the primary trigger 'daily' is not among the triggers: there are psi"
+    """
+    errors = [Finding("ST0391", "error", text) for text in _errors(policy)]
+    if any(len(trigger.kinds) != 1 or not _readable(trigger) for trigger in policy.triggers):
+        return tuple(errors)
+    return (*errors, *(Finding("ST0392", "warning", text) for text in _warnings(policy)))
+
+
+def _errors(policy: Policy) -> Iterator[str]:
+    names = [trigger.name for trigger in policy.triggers]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"two triggers are called '{name}'"
+    for trigger in policy.triggers:
+        yield from _trigger_errors(trigger)
+    if policy.interval.seconds <= 0 or policy.critical.interval.seconds <= 0:
+        yield "an interval is longer than nothing"
+
+
+def _trigger_errors(trigger: Trigger) -> Iterator[str]:
+    if len(trigger.kinds) != 1:
+        said = ", ".join(trigger.kinds) or "none"
+        yield f"trigger '{trigger.name}' has {said}: it is exactly one of {', '.join(get_args(Kind))}"
+        return
+    if trigger.schedule is not None:
+        try:
+            Trigger(name=trigger.name, schedule=trigger.schedule).cron  # noqa: B018 - it is read for its error
+        except ValueError as error:
+            yield f"trigger '{trigger.name}': {error}"
+    sizes = {"drift": trigger.drift, "performance": trigger.performance, "volume": trigger.volume}
+    for word, size in sizes.items():
+        if size is not None and not size > 0:
+            yield f"trigger '{trigger.name}': {word} is a threshold above 0, not {size:g}"
+    if trigger.min_mature and trigger.performance is None:
+        yield f"trigger '{trigger.name}': minMature belongs to performance"
+    if trigger.features and trigger.drift is None:
+        yield f"trigger '{trigger.name}': features belong to drift"
+
+
+def _warnings(policy: Policy) -> Iterator[str]:
+    kinds = {trigger.kind for trigger in policy.triggers}
+    known = ", ".join(trigger.name for trigger in policy.triggers) or "none"
+    if policy.trigger(policy.primary) is None:
+        yield f"the primary trigger '{policy.primary}' is not among the triggers: there are {known}"
+    if len(policy.triggers) < 2:
+        yield "nothing guards the primary trigger: a schedule does not see drift, and drift does not see a slow decline"
+    if "schedule" not in kinds:
+        yield "no schedule: if outcomes or drift stop arriving, nothing is trained and nobody is told"
+    if kinds <= {"schedule", "manual", "webhook", "volume"}:
+        yield "neither drift nor performance is watched: between two runs nobody sees the model grow old"
+    for trigger in policy.triggers:
+        yield from _trigger_warnings(policy, trigger)
+    if policy.training.season and policy.training.mode == "sliding":
+        window = policy.training.window
+        if window is None or window.seconds < policy.training.season.seconds:
+            yield f"the training window ({window or 'none'}) is shorter than one season, {policy.training.season}"
+
+
+def _trigger_warnings(policy: Policy, trigger: Trigger) -> Iterator[str]:
+    if trigger.schedule is not None and (gap := _shortest_gap(trigger)) < policy.interval.seconds:
+        yield (
+            f"'{trigger.name}' is due every {gap / 3600:g} h, within the interval of {policy.interval} after a run: "
+            "such runs are put off"
+        )
+    if trigger.performance is not None and not trigger.min_mature:
+        yield f"'{trigger.name}' looks at any number of matured outcomes: a few make it jump; set minMature"
+    if trigger.drift is not None and trigger.drift >= policy.critical.psi:
+        yield f"'{trigger.name}' begins at PSI {trigger.drift:g}, where drift is critical already"
+
+
+def _readable(trigger: Trigger) -> bool:
+    return not [*_trigger_errors(trigger)]
+
+
+def _shortest_gap(trigger: Trigger) -> float:
+    """Seconds between neighbours among the next times."""
+    cron, due = trigger.cron, [_FROM]
+    for _ in range(_DUE):
+        due.append(cron.after(due[-1]))
+    return min((b - a).total_seconds() for a, b in pairwise(due[1:]))
