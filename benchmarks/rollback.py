@@ -1,4 +1,4 @@
-"""From the decision to the last request that an old arm gets: 50 swaps under load, each way of switching."""
+"""From the decision to the last request that an old arm gets: 50 rollbacks and kills under load, beside its rivals."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def bench(swaps: int) -> Result:
             directory.mkdir()
             with contestant(directory, up) as (port, switch):
                 result.add(tool=who, load=LOADS[rate], **_measure(port, switch, swaps, rate))
-    result.targets = [_target(row) for row in result.rows if row["tool"] in (GATEWAY, WHOLE)]
+    result.targets = [_target(row) for row in result.rows if row["tool"] in (GATEWAY, WHOLE, KILL)]
     return result
 
 
@@ -113,6 +113,22 @@ def _whole_system(directory: Path, up: Upstreams) -> Iterator[tuple[int, Switch]
 
 
 @contextmanager
+def _kill_switch(directory: Path, up: Upstreams) -> Iterator[tuple[int, Switch]]:
+    """``POST /kill`` on a rollout at 50%: latch on disk, routes, Envoy's word; then the rollout's end is recorded."""
+    with system(directory / "project", up) as running:
+
+        def switch(home: bool) -> None:
+            if home:
+                running.post(f"/v1/models/{MODEL}/kill", reason="bench", mode="champion")
+            else:
+                running.post(f"/v1/models/{MODEL}/revive", reason="bench")
+                running.post("/v1/rollouts", model=MODEL, version=2, plan=PLAN)
+
+        running.post("/v1/rollouts", model=MODEL, version=2, plan=PLAN)
+        yield running.project.config.gateway.port, switch
+
+
+@contextmanager
 def _nginx(directory: Path, up: Upstreams) -> Iterator[tuple[int, Switch]]:
     port = free_port()
     with nginx(directory, "split", nginx_split(up, port, share=SHARE // 100), port) as pid:
@@ -150,12 +166,15 @@ PLAN: dict[str, Any] = {
 }
 
 GATEWAY, WHOLE = "seatrial gateway (Envoy's word waited for)", "seatrial rollback (API, whole system)"
+KILL = "seatrial kill (API, whole system)"
 SATURATED, PACED = None, 500
 LOADS = {SATURATED: "as much as it takes", PACED: f"{PACED} requests/s"}
 CONTESTANTS = (
     (GATEWAY, _seatrial, SATURATED),
     (WHOLE, _whole_system, SATURATED),
     (WHOLE, _whole_system, PACED),
+    (KILL, _kill_switch, SATURATED),
+    (KILL, _kill_switch, PACED),
     ("haproxy (runtime API, one map)", _haproxy, SATURATED),
     ("nginx (reload)", _nginx, SATURATED),
 )

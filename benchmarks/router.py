@@ -17,12 +17,12 @@ from seatrial.gateway.routes import Backend, Endpoint, ModelRoute, RouteTable
 from seatrial.gateway.tables import TableFiles
 from seatrial.router import Router
 
-REPEATS = 7
+ROUNDS = 100
 UNIT, SALT = "account-1234567", "r-0001-a1b2c3d4"
 
 
 def bench(decisions: int) -> Result:
-    """The best of seven rounds in which all take turns: what is above it is the machine's own noise."""
+    """The best of many short rounds in which all take turns: what is above it is the machine's own noise."""
     result = Result("router", "Arm decision in process")
     salted = f"{SALT}:{UNIT}".encode()
     flag = FeatureFlag(SALT, {"canary": 0.1, "mirrored": 0.2, "champion": 0.7})
@@ -38,9 +38,9 @@ def bench(decisions: int) -> Result:
             "seatrial: Router.predict, logged": lambda: router.predict(UNIT, ROW, handlers=HANDLERS),
         }
         best = dict.fromkeys(timed, float("inf"))
-        for _ in range(REPEATS):
+        for _ in range(ROUNDS):
             for what, call in timed.items():
-                number = decisions // 50 if "logged" in what else decisions
+                number = decisions // ROUNDS // (20 if "logged" in what else 1)
                 best[what] = min(best[what], timeit.timeit(call, number=number) / number * 1e9)
             router.flush(30)
         dropped = router.dropped

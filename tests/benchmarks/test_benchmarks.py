@@ -35,6 +35,13 @@ def test_the_evidence_benchmark_measures_the_sums_beside_the_scan(tmp_path: Path
     assert len(result["targets"]) == 3  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
+def test_the_drift_benchmark_measures_the_comparison_beside_the_bare_read(tmp_path: Path) -> None:
+    result = bench("drift", tmp_path / "drift.json")
+    assert [row["seconds"] > 0 for row in result["rows"]] == [True] * 4  # type: ignore[attr-defined]
+    assert result["targets"]
+
+
 @pytest.mark.live
 @pytest.mark.slow
 @pytest.mark.timeout(300)

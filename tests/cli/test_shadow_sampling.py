@@ -174,17 +174,17 @@ def test_a_table_with_the_share_of_each_row_says_the_same_as_the_log(
 
 def test_a_copy_that_is_missing_is_counted_in_its_own_segment_only(tmp_path: Path, run: Any) -> None:
     """A unit that is new at home and not at work is copied at home; at work it lacks nothing."""
-    rows = ROWS
+    rows = ROWS[:6_000]
     lucky = {row["user"] for row in rows if row["copied"] and row["age"] == "new"}
     lucky -= {unit for unit in lucky if assign("salt", unit) < 500}
     at_work = [row | {"id": f"{row['id']}-w", "age": "power", "sampled": 500, "copied": False}
                for row in rows if row["user"] in lucky]  # fmt: skip
-    assert len(at_work) > 200
+    assert len(at_work) > 80
     looked_at(tmp_path / "p", PLAN, events(rows + at_work), END)
     found = run("--project", tmp_path / "p", "shadow", "report", MODEL, "--json").json
-    assert (found["unmatched"]["unmatched"], found["verdicts"][0]["verdict"]) == (0, "pass")
+    assert (found["unmatched"]["unmatched"], found["unmatched"]["valid"]) == (0, True)
     lost = [row | {"copied": False} if row["copied"] and row["id"].endswith("0") else row for row in rows]
     looked_at(tmp_path / "q", PLAN, events(lost), END)
     found = run("--project", tmp_path / "q", "shadow", "report", MODEL, "--json").json
-    assert found["unmatched"]["unmatched"] > 50
+    assert found["unmatched"]["unmatched"] > 20
     assert found["verdicts"][0]["verdict"] == "invalid"

@@ -107,12 +107,12 @@ steps: [{shadow: {share: 50%}}, {pause: {duration: 2d}}]
 """
 
 
-def rows(n: int = 900) -> list[dict[str, Any]]:
+def rows(n: int = 600) -> list[dict[str, Any]]:
     """In a rollout of v2, which agrees; v3 and v4 are standing shadows: v3 agrees as well, v4 answers noise."""
     rng = random.Random(7)
     found = []
     for number in range(n):
-        score, time = rng.random(), to_micros(T0) + number * 10_000_000 + 1
+        score, time = rng.random(), to_micros(T0) + number * 15_000_000 + 1
         base = {
             "request_id": f"q{number}",
             "unit": f"u{number}",
@@ -147,7 +147,7 @@ def test_each_shadow_is_compared_for_itself_and_the_rollout_is_not_disturbed(tmp
     report = ("--project", root, "shadow", "report", MODEL, "--json")
     told = {version: run(*report, "--version", version).json for version in (3, 4)} | {2: run(*report).json}
     pairs = {version: document["segments"][0]["pairs"] for version, document in told.items()}
-    assert pairs == {2: 450, 3: 600, 4: 900}
+    assert pairs == {2: 300, 3: 400, 4: 600}
     rho = {version: document["segments"][0]["spearman"]["value"] for version, document in told.items()}
     assert min(rho[2], rho[3]) > 0.98
     noise = [row["score"] for row in events if row.get("served_version") == "4"]

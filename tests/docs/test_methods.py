@@ -50,7 +50,7 @@ def test_the_documents_have_the_fields_of_the_page(capsys: pytest.CaptureFixture
 def test_there_is_enough_to_run() -> None:
     assert len(COMMANDS) >= 10
     assert len(SHOWN) >= 5
-    assert {words.split()[2] for words in COMMANDS} == {"ztest", "noninferiority", "power", "srm", "interval"}
+    assert {words.split()[2] for words in COMMANDS} == {"ztest", "noninferiority", "power", "srm", "interval", "psi"}
 
 
 def test_five_per_cent_takes_as_long_as_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +62,7 @@ def test_five_per_cent_takes_as_long_as_the_page_says(capsys: pytest.CaptureFixt
 def table() -> list[tuple[list[str], list[str]]]:
     """Functions and reference values of each row of the last table."""
     rows = re.findall(
-        r"^\| (`[a-z]+\.[^|]*) \| [^|]* \| ?([^|]*)\|$", PAGE.partition("## Every function")[2], re.MULTILINE
+        r"^\| (`[a-z_]+\.[^|]*) \| [^|]* \| ?([^|]*)\|$", PAGE.partition("## Every function")[2], re.MULTILINE
     )
     return [(re.findall(r"`([^`]+)`", first), re.findall(r"`([^`]+)`", last)) for first, last in rows]
 

@@ -11,7 +11,10 @@ import yaml
 from commandline import run_command
 
 
-@pytest.mark.parametrize(("name", "runs"), [("surge-pricing", 720), ("demand-forecast", 30), ("driver-churn", 4)])
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [pytest.param("surge-pricing", 720, marks=pytest.mark.slow), ("demand-forecast", 30), ("driver-churn", 4)],
+)
 def test_a_thirty_days_of_each_policy(name: str, runs: int, tmp_path: Path, capsys: Any) -> None:
     text = run_command(capsys, "trigger", "templates", name)
     (tmp_path / "policy.yaml").write_text(text)
@@ -25,6 +28,7 @@ def test_a_thirty_days_of_each_policy(name: str, runs: int, tmp_path: Path, caps
     assert {event["what"] for event in told["events"]} == {"started", "finished"}
 
 
+@pytest.mark.slow
 def test_a_without_its_primary_trigger_lint_warns(tmp_path: Path, capsys: Any) -> None:
     for name in ("surge-pricing", "demand-forecast", "driver-churn"):
         policy = yaml.safe_load(run_command(capsys, "trigger", "templates", name))

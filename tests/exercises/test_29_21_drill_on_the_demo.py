@@ -31,7 +31,7 @@ def seatrial(directory: Path, *words: str) -> tuple[int, str]:
 PLAN = """
 name: quick
 timeBucket: 1h
-lookEvery: 6h
+lookEvery: 1h
 deadline: 20d
 metrics: [{name: errors, kind: error_rate, margin: 5pp}]
 steps: [{setWeight: 50%}, {pause: {duration: 1d}}]

@@ -32,13 +32,13 @@ def analysed(troubled: Troubled, capsys: pytest.CaptureFixture[str], *words: str
     return json.loads(said(capsys, *project, "incidents", "analyse", "--since", "28d", *words, "--json"))
 
 
-@pytest.fixture
-def thrice(tmp_path: Path) -> Troubled:
+@pytest.fixture(scope="module")
+def thrice(tmp_path_factory: pytest.TempPathFactory) -> Troubled:
     """The second kill was for nothing: the failures went away with the very same version. The first and third were not.
 
     All three fell on a Wednesday, at four in the morning, when the bureau's file arrives.
     """
-    troubled = Troubled(tmp_path / "bank")
+    troubled = Troubled(tmp_path_factory.mktemp("thrice") / "bank")
     for n, at in enumerate(KILLS):
         back = at + 6 * HOUR
         troubled.answered(at - 5 * DAY, at - HOUR, 4000, version="2", paid=1.0)
@@ -150,6 +150,7 @@ def test_a_rollback_counts_too(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert one["verity"] == "unknown"
 
 
+@pytest.mark.slow
 def test_text_picture_and_api_say_the_same(
     thrice: Troubled, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

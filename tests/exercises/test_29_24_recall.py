@@ -163,20 +163,16 @@ def test_over_http(read: Troubled, capsys: pytest.CaptureFixture[str]) -> None:
         assert len(call(app, "GET", "/v1/recalls").json()["recalls"]) == 2
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (("open", MODEL, "--version", "2", "--from", "2026-03-01", "--to", "2026-02-01", "--reason", "x"), "ST0362"),
-        (("open", MODEL, "--version", "2", "--from", "2026-02-01", "--to", "2036-02-01", "--reason", "x"), "ST0362"),
-        (("open", MODEL, "--version", "2", "--from", "2026-02-01", "--to", "2026-03-01", "--reason", " "), "ST0361"),
-        (("open", MODEL, "--version", "2", "--from", "lately", "--to", "2026-03-01", "--reason", "x"), "ST0359"),
-        (("open", MODEL, "--version", "9", "--from", "2026-02-01", "--to", "2026-03-01", "--reason", "x"), "ST0633"),
+def test_what_cannot_be_recalled(read: Troubled, capsys: pytest.CaptureFixture[str]) -> None:
+    opening = ("open", MODEL, "--version")
+    for words, code in (
+        ((*opening, "2", "--from", "2026-03-01", "--to", "2026-02-01", "--reason", "x"), "ST0362"),
+        ((*opening, "2", "--from", "2026-02-01", "--to", "2036-02-01", "--reason", "x"), "ST0362"),
+        ((*opening, "2", "--from", "2026-02-01", "--to", "2026-03-01", "--reason", " "), "ST0361"),
+        ((*opening, "2", "--from", "lately", "--to", "2026-03-01", "--reason", "x"), "ST0359"),
+        ((*opening, "9", "--from", "2026-02-01", "--to", "2026-03-01", "--reason", "x"), "ST0633"),
         (("show", "k-0009"), "ST0360"),
         (("notify", "k-0009", "--note", "x"), "ST0360"),
-    ],
-)
-def test_what_cannot_be_recalled(
-    read: Troubled, words: tuple[str, ...], code: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    usual = 2 if code in ("ST0359", "ST0361", "ST0362") else 1
-    assert code in said(capsys, read, "recall", *words, code=usual)
+    ):
+        usual = 2 if code in ("ST0359", "ST0361", "ST0362") else 1
+        assert code in said(capsys, read, "recall", *words, code=usual)

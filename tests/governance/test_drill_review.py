@@ -103,6 +103,7 @@ def test_the_report_says_everything_as_markdown_and_as_html(api: Api) -> None:
     assert "<script" not in html({**document, "review": {**document["review"], "lessons": "<script>"}}, [])
 
 
+@pytest.mark.slow
 def test_by_the_commands(api: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     id = kept(api, evidence())
     project = ("--project", str(api.project.root))

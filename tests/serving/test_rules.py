@@ -183,7 +183,7 @@ def test_one_that_some_request_reaches_is_not_blamed(rules):
 
 def test_features_that_the_model_does_not_have_are_named():
     rules_lint.check(CARD, ["amount", "country", "vip", "more"])
-    with pytest.raises(UsageError, match="ST0773 .*no feature vip"):
+    with pytest.raises(UsageError, match=r"ST0773 .*no feature vip"):
         rules_lint.check(CARD, ["amount", "country"])
 
 

@@ -12,7 +12,9 @@ def stream(rate: float, n: int, seed: int) -> list[float]:
     return (np.random.default_rng(seed).random(n) < rate).astype(float).tolist()
 
 
-@pytest.mark.parametrize("rate", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize(
+    "rate", [pytest.param(0.01, marks=pytest.mark.slow), 0.1, pytest.param(0.5, marks=pytest.mark.slow)]
+)
 def test_a_stationary_stream_is_left_alone(rate: float) -> None:
     """Of 40 streams at alpha 5% two may be cut at any of their looks."""
     cut = sum(watched(Window(alpha=0.05), stream(rate, 1_600, seed)).cut_at is not None for seed in range(40))

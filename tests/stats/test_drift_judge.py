@@ -69,6 +69,7 @@ def test_a_trivial_shift_of_many_values_is_sure_and_too_small() -> None:
         assert ks.drift is drift
 
 
+@pytest.mark.slow
 def test_many_columns_without_drift_raise_few_findings() -> None:
     """100 columns and 60 windows; without a least size, so that alpha alone has to hold."""
     rng, rules, alarms = np.random.default_rng(4), Rules(alpha=0.05, least={"psi": 0.0, "missing": 0.0}), 0

@@ -1,6 +1,7 @@
 """Two samples: the same numbers as scipy, also where ties are heavy, samples tiny or columns constant."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -13,12 +14,16 @@ from seatrial.stats.drift.samples import chi_square, gaussian, ks_p, ks_test, mm
 numbers = st.lists(st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6)), min_size=1, max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(numbers, numbers)
 def test_samples_are_as_far_apart_as_scipy_says(x: list[float], y: list[float]) -> None:
-    theirs, ours = stats.ks_2samp(x, y, method="exact"), ks_test(x, y)
+    ours = ks_test(x, y)
+    with warnings.catch_warnings(record=True) as gave_up:  # as scipy's exact method does on some pairs
+        warnings.simplefilter("always")
+        theirs = stats.ks_2samp(x, y, method="exact")
     assert ours.distance == pytest.approx(theirs.statistic, abs=1e-12)
-    assert ours.p_value == pytest.approx(theirs.pvalue, abs=1e-12)
+    if not gave_up:
+        assert ours.p_value == pytest.approx(theirs.pvalue, abs=1e-12)
     assert wasserstein(x, y) == pytest.approx(stats.wasserstein_distance(x, y), rel=1e-12, abs=1e-9)
 
 

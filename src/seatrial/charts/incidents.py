@@ -22,7 +22,7 @@ def incidents_chart(
     width: int = style.WIDTH,
     height: int = 180,
 ) -> alt.LayerChart:
-    """Of ``seatrial.incident-analysis.v1``: each one by whether it was for something, the dashed line what is normal."""
+    """Of ``seatrial.incident-analysis.v1``: each one by its verity; the dashed line is what is normal."""
     rows = [
         {
             "at": one["at"],

@@ -55,7 +55,7 @@ def _check(node: ast.AST, variable: str) -> None:
         fine = type(node.op) in _OPERATORS
         below: list[Any] = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
     elif isinstance(node, ast.Call):
-        fine = isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS and bool(node.args) and not node.keywords
+        fine = isinstance(node.func, ast.Name) and not node.keywords and _takes(node.func.id, len(node.args))
         below = node.args
     elif isinstance(node, ast.Constant):
         fine, below = isinstance(node.value, int | float) and not isinstance(node.value, bool), []
@@ -66,6 +66,10 @@ def _check(node: ast.AST, variable: str) -> None:
         raise ValueError(f"'{ast.unparse(node)}' is not part of a formula: there are {known}")
     for part in below:
         _check(part, variable)
+
+
+def _takes(name: str, arguments: int) -> bool:
+    return arguments > 1 if name in ("min", "max") else name in _FUNCTIONS and arguments == 1
 
 
 def _value(node: Any, at: float) -> float:

@@ -93,7 +93,9 @@ def aware(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError("ST0810", f"{text!r} is not a time such as 2013-07-01T00:00:00Z.") from None
+        raise UsageError(
+            "ST0810", f"{text!r} is not a time such as 2013-07-01T00:00:00Z.", remedy="Write ISO 8601, with its zone."
+        ) from None
     if moment.tzinfo is None:
         raise UsageError("ST0811", f"{text!r} has no time zone.", remedy="Write UTC as 'Z'.")
     return moment.astimezone(UTC)

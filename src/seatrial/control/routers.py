@@ -90,7 +90,7 @@ class Source:
 
     def counts(self) -> Counts:
         """What the process says; without its word, what the log has."""
-        there: dict[RouterKey, int] = {**self.progress.logged}
+        there: dict[RouterKey, int] = dict(self.progress.logged.items())
         return Counts.read(self._counts) or Counts(there, there)
 
     def drain(self, root: Path, convert: Convert) -> int:

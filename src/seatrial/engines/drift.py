@@ -146,9 +146,10 @@ def slices(table: Table, asked: Asked) -> tuple[list[Slice], NDArray[np.intp] | 
 
 
 def references(table: Table, kinds: Mapping[str, Kind], asked: Asked) -> tuple[dict[str, Reference], dict[str, str]]:
-    """Every column of the reference, with the dependence that its own windows show, or ten equal chunks in order of time.
+    """Every column of the reference, with the dependence that its own windows (or ten equal parts of its time) show.
 
-    Without times rows count as independent: files are often sorted by what is in them. The second part names columns that turned out to be identifiers.
+    Without times rows count as independent: files are often sorted by what is in them. The second part names columns
+    that turned out to be identifiers.
     """
     parts, order = slices(table, asked)
     lengths = [part.rows for part in parts]

@@ -27,7 +27,8 @@ _KEEPS_PLANS = int(duckdb.__version__.partition(".")[0]) >= 2
 class DuckEngine:
     """An in-memory database without file or network access and without extension loading.
 
-    ``threads`` and ``memory_limit`` (``"1GB"``) are DuckDB's; ``spill`` names a directory for what does not fit.
+    ``threads`` and ``memory_limit`` (``"1GB"``, or ``"50%"`` of the machine's) are DuckDB's; ``spill`` names a
+    directory for what does not fit.
     """
 
     def __init__(self, *, threads: int = 1, memory_limit: str = "1GB", spill: str | None = None) -> None:

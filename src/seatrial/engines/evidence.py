@@ -25,8 +25,8 @@ from seatrial.rollout.plan import Plan
 
 log = logging.getLogger("seatrial.engines")
 
-THREADS = 2
-"""Of the sums of a fleet. The gateway and the hosts have the same machine."""
+THREADS, MEMORY = 2, "50%"
+"""What sums of a fleet may take of the machine, which the gateway and the hosts have, too."""
 
 
 class EvidenceBuilder:
@@ -145,7 +145,7 @@ class FleetEvidence:
     ) -> dict[str, Exception]:
         pool = self._pools.get(place)
         if pool is None:
-            pool = self._pools[place] = Pool(place[0], DuckEngine(threads=THREADS))
+            pool = self._pools[place] = Pool(place[0], DuckEngine(threads=THREADS, memory_limit=MEMORY))
         try:
             return {watched.rollout: error for watched, error in pool.advance(ends, between).items()}
         except SeatrialError:

@@ -37,6 +37,7 @@ _OUTCOMES = pa.schema([
     ("key", pa.string()), ("name", pa.string()), ("value", pa.float64()), ("time", pa.int64()), ("revision", pa.int64())
 ])  # fmt: skip
 _RECORDS = pa.schema([pa.field("time", MOMENT) if field.name == "time" else field for field in _OUTCOMES])
+_BELONGING = pa.schema([("rollout", pa.string()), ("row", pa.int32())])
 _NEVER = 1 << 62
 
 _COUNTS = """
@@ -72,6 +73,19 @@ def seen(events: Path, outcomes: Path, model: str, spans: Mapping[str, Span]) ->
         with suppress(FileNotFoundError):
             return _seen(events, outcomes, model, spans)
     return _seen(events, outcomes, model, spans)
+
+
+def logged(events: Path, model: str, rollout: str, since: datetime) -> int:
+    """Requests of a rollout that are in the log; none of them is older than ``since``."""
+    for _ in range(_TRIES - 1):
+        with suppress(FileNotFoundError):
+            return _logged(events, model, rollout, since)
+    return _logged(events, model, rollout, since)
+
+
+def _logged(events: Path, model: str, rollout: str, since: datetime) -> int:
+    tables = _read(model_directory(events, model), "time", to_micros(since), _NEVER, _BELONGING)
+    return sum(len(t.filter(pc.and_(pc.equal(t["rollout"], rollout), pc.equal(t["row"], 0)))) for t in tables)
 
 
 def _seen(events: Path, outcomes: Path, model: str, spans: Mapping[str, Span]) -> dict[str, Seen]:

@@ -36,7 +36,7 @@ class Change:
 
 
 def changes(before: ModelVersion, after: ModelVersion) -> tuple[Change, ...]:
-    """Everything that differs, in a fixed order. A lineage that is not known is a change of its own, never "no change"."""
+    """Everything that differs, in a fixed order. A lineage that is not known is a change, never "no change"."""
     return (*_lineages(before.lineage, after.lineage), *_features(before, after))
 
 

@@ -38,7 +38,10 @@ class Fallback:
 
     def __post_init__(self) -> None:
         if self.rules is not None and not (self.rules.startswith("sha256:") and len(self.rules) == len("sha256:") + 64):
-            raise UsageError("ST0145", f"fallback: {self.rules!r} is not the digest of a scorecard.")
+            raise UsageError(
+                "ST0145", f"fallback: {self.rules!r} is not the digest of a scorecard.",
+                remedy="`seatrial fallback set MODEL --rules FILE` stores one.",
+            )  # fmt: skip
         if self.rules is not None and not (self.reviewed_by or "").strip():
             raise UsageError(
                 "ST0146", "fallback: rules that nobody has reviewed.", remedy="Name who has read them: --reviewed-by."
@@ -47,7 +50,10 @@ class Fallback:
             known = ", ".join(get_args(LastResort))
             raise UsageError("ST0147", f"fallback: {self.last!r} is no last resort.", remedy=f"Use {known}.")
         if self.review_limit < 1:
-            raise UsageError("ST0148", f"fallback: people are told from {self.review_limit} requests on; at least 1.")
+            raise UsageError(
+                "ST0148", f"fallback: people are to be told from {self.review_limit} waiting requests on.",
+                remedy="A limit is 1 or more.",
+            )  # fmt: skip
 
     def document(self) -> dict[str, Any]:
         """What differs from the defaults, as JSON.

@@ -13,8 +13,8 @@ def mean_by_units(
 ) -> tuple[float, float] | None:
     """Mean of a number between ``least`` and 1, and its standard error; None without pairs.
 
-    ``count`` and ``total``: pairs and the sum of their numbers in each bucket of units, shape (B,) each; ``units``:
-    what the pairs are worth (:func:`stats.agreement.effective_units`). The error is that of the mean of buckets, linearised:
+    ``count``, ``total``: pairs and the sum of their numbers in each bucket of units, shape (B,) each. ``units``: what
+    the pairs are worth (:func:`stats.agreement.effective_units`). The error is that of the mean of buckets, linearised:
     users who come back are one source of noise. It is never below what half of one unit's pairs could have moved, so
     that a few identical lists do not prove that all are; with one bucket it is infinite.
     Raises ValueError for shapes that differ. Source: Cochran (1977, sec. 6.3), the ratio of two sums.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from seatrial.cli import output
+from seatrial.cli.analyze.columns import ROWS, column
 from seatrial.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -25,16 +26,11 @@ app = typer.Typer(help="A plan's verdicts on your own files and tables.", no_arg
 EXITS = {"pass": Exit.OK, "fail": Exit.GATE_FAILED, "undecided": Exit.UNDECIDED}
 ICONS = {"pass": "✔", "fail": "✖", "undecided": "?"}
 NAMED = "NAME=COLUMN"
-_ROWS = "What a row says"
 _SPLIT = "How the users were split"
 _ASKED = "What is asked"
 
 TimeUnit = Literal["us", "ms", "s"]
 Names = list[str]
-
-
-def _column(flag: str, help: str) -> Any:
-    return typer.Option(flag, metavar="COLUMN", help=help, rich_help_panel=_ROWS)
 
 
 @app.command("canary")
@@ -48,36 +44,36 @@ def canary(
         str | None, typer.Option("--connect", metavar="URL", help="Instead of --log: any backend of Ibis.")
     ] = None,
     table: Annotated[str | None, typer.Option(metavar="NAME", help="The table, with --connect.")] = None,
-    unit: Annotated[str | None, _column("--unit", "Who was randomised: a user, an account, a device.")] = None,
-    arm: Annotated[str | None, _column("--arm", "Which arm, or version, the unit was assigned to.")] = None,
-    time: Annotated[str | None, _column("--time", "When; without a zone it is UTC.")] = None,
-    score: Annotated[str | None, _column("--score", "The prediction, for losses.")] = None,
-    latency: Annotated[str | None, _column("--latency", "How long the answer took.")] = None,
-    error: Annotated[str | None, _column("--error", "Whether there was none: true, false or 1, 0.")] = None,
-    items: Annotated[str | None, _column("--items", "The ranked list that was served, for clicks.")] = None,
+    unit: Annotated[str | None, column("--unit", "Who was randomised: a user, an account, a device.")] = None,
+    arm: Annotated[str | None, column("--arm", "Which arm, or version, the unit was assigned to.")] = None,
+    time: Annotated[str | None, column("--time", "When; without a zone it is UTC.")] = None,
+    score: Annotated[str | None, column("--score", "The prediction, for losses.")] = None,
+    latency: Annotated[str | None, column("--latency", "How long the answer took.")] = None,
+    error: Annotated[str | None, column("--error", "Whether there was none: true, false or 1, 0.")] = None,
+    items: Annotated[str | None, column("--items", "The ranked list that was served, for clicks.")] = None,
     outcome: Annotated[
-        Names | None, typer.Option(metavar=NAMED, help="An outcome of the plan.", rich_help_panel=_ROWS)
+        Names | None, typer.Option(metavar=NAMED, help="An outcome of the plan.", rich_help_panel=ROWS)
     ] = None,
     outcome_time: Annotated[
         Names | None,
-        typer.Option(metavar=NAMED, help="When it became true; late ones do not count.", rich_help_panel=_ROWS),
+        typer.Option(metavar=NAMED, help="When it became true; late ones do not count.", rich_help_panel=ROWS),
     ] = None,
     segment: Annotated[
-        Names | None, typer.Option(metavar=NAMED, help="A segment of the plan; NAME=- without.", rich_help_panel=_ROWS)
+        Names | None, typer.Option(metavar=NAMED, help="A segment of the plan; NAME=- without.", rich_help_panel=ROWS)
     ] = None,
     outcomes: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", rich_help_panel=_ROWS,
+            metavar="FILE", rich_help_panel=ROWS,
             help="Outcomes kept apart: key, name, value; time and revision if there are any.",
         ),
     ] = None,
-    key: Annotated[str | None, _column("--key", "With --outcomes: whose keys they are.")] = None,
+    key: Annotated[str | None, column("--key", "With --outcomes: whose keys they are.")] = None,
     time_unit: Annotated[
-        TimeUnit | None, typer.Option(help="Of times that are numbers since 1970.", rich_help_panel=_ROWS)
+        TimeUnit | None, typer.Option(help="Of times that are numbers since 1970.", rich_help_panel=ROWS)
     ] = None,
     latency_unit: Annotated[
-        TimeUnit | None, typer.Option(help="Of the latency, if its name does not end in it.", rich_help_panel=_ROWS)
+        TimeUnit | None, typer.Option(help="Of the latency, if its name does not end in it.", rich_help_panel=ROWS)
     ] = None,
     champion_value: Annotated[
         str | None, typer.Option("--champion", metavar="VALUE", help="In --arm's column.", rich_help_panel=_SPLIT)

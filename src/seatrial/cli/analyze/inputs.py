@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from seatrial.cli import amounts, output
+from seatrial.cli.analyze.columns import ROWS, column
 from seatrial.cli.shadow.inputs_text import EXITS, tell
 from seatrial.errors import UsageError
 
@@ -15,15 +16,11 @@ REMEDY = (
     "no request has features as used on both sides. Bodies of requests cannot show what a model used; "
     "see docs/inputs.md."
 )
-_ROWS, _ASKED = "What a row says", "When they are the same"
+_ASKED = "When they are the same"
 
 
 def add_to(app: typer.Typer) -> None:
     app.command("inputs")(inputs)
-
-
-def _column(flag: str, help: str) -> Any:
-    return typer.Option(flag, metavar="COLUMN", help=help, rich_help_panel=_ROWS)
 
 
 def inputs(
@@ -33,25 +30,25 @@ def inputs(
     other: Annotated[
         str | None, typer.Option(metavar="FILE", help="The shadow's records, where --log has the champion's alone.")
     ] = None,
-    request: Annotated[str | None, _column("--request", "The request id, by which records are joined.")] = None,
-    arm: Annotated[str | None, _column("--arm", "Which model used it, where both are in one file.")] = None,
+    request: Annotated[str | None, column("--request", "The request id, by which records are joined.")] = None,
+    arm: Annotated[str | None, column("--arm", "Which model used it, where both are in one file.")] = None,
     champion: Annotated[
-        str, typer.Option("--champion", metavar="VALUE", help="In --arm's column.", rich_help_panel=_ROWS)
+        str, typer.Option("--champion", metavar="VALUE", help="In --arm's column.", rich_help_panel=ROWS)
     ] = "champion",
     shadow: Annotated[
-        str, typer.Option("--shadow", metavar="VALUE", help="In --arm's column.", rich_help_panel=_ROWS)
+        str, typer.Option("--shadow", metavar="VALUE", help="In --arm's column.", rich_help_panel=ROWS)
     ] = "shadow",
     feature: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN", help="Compare only these.", rich_help_panel=_ROWS,
+        typer.Option(metavar="COLUMN", help="Compare only these.", rich_help_panel=ROWS,
                      show_default="all other columns"),
     ] = None,
     as_of: Annotated[
         list[str] | None,
-        typer.Option(metavar="[FEATURE=]COLUMN", rich_help_panel=_ROWS,
+        typer.Option(metavar="[FEATURE=]COLUMN", rich_help_panel=ROWS,
                      help="When a feature was true, or all of them; a number is in seconds since 1970."),
     ] = None,
-    schema: Annotated[str | None, _column("--schema", "The version of the features.")] = None,
+    schema: Annotated[str | None, column("--schema", "The version of the features.")] = None,
     max_divergence: Annotated[
         str, typer.Option(metavar="SHARE", help="Of the pairs, for each feature.", rich_help_panel=_ASKED)
     ] = "1%",

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from seatrial.cli import output
+from seatrial.cli.analyze.columns import ROWS, column
 from seatrial.cli.shadow.text import Above, Below, Cost, CostEach, Html, MinPairs, Threshold, finish, options_of
 from seatrial.errors import Exit, UsageError
-
-_ROWS = "What a row says"
 
 
 def add_to(app: typer.Typer) -> None:
     app.command("shadow")(shadow)
-
-
-def _column(flag: str, help: str) -> Any:
-    return typer.Option(flag, metavar="COLUMN", help=help, rich_help_panel=_ROWS)
 
 
 def shadow(
@@ -29,20 +24,20 @@ def shadow(
     plan: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A plan: its segments, its decision, its metrics of agreement.")
     ] = None,
-    champion: Annotated[str | None, _column("--champion", "Its score, label or ranked list.")] = None,
-    challenger: Annotated[str | None, _column("--shadow", "Likewise, of the same request.")] = None,
+    champion: Annotated[str | None, column("--champion", "Its score, label or ranked list.")] = None,
+    challenger: Annotated[str | None, column("--shadow", "Likewise, of the same request.")] = None,
     clicks: Annotated[
-        str | None, _column("--clicks", "Of ranked lists: those items that the user clicked, as a list.")
+        str | None, column("--clicks", "Of ranked lists: those items that the user clicked, as a list.")
     ] = None,
     segment: Annotated[
         list[str] | None,
-        typer.Option(metavar="COLUMN", help="A column whose values are segments.", rich_help_panel=_ROWS),
+        typer.Option(metavar="COLUMN", help="A column whose values are segments.", rich_help_panel=ROWS),
     ] = None,
-    unit: Annotated[str | None, _column("--unit", "Who a request is about; every row its own unit without.")] = None,
-    time: Annotated[str | None, _column("--time", "When; without a zone it is UTC.")] = None,
-    sampled: Annotated[str | None, _column("--sampled", "Which share of such requests was copied: .5")] = None,
+    unit: Annotated[str | None, column("--unit", "Who a request is about; every row its own unit without.")] = None,
+    time: Annotated[str | None, column("--time", "When; without a zone it is UTC.")] = None,
+    sampled: Annotated[str | None, column("--sampled", "Which share of such requests was copied: .5")] = None,
     separator: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Between the ids of a list that is text.", rich_help_panel=_ROWS)
+        str | None, typer.Option(metavar="TEXT", help="Between the ids of a list that is text.", rich_help_panel=ROWS)
     ] = None,
     threshold: Threshold = None,
     above: Above = "above",

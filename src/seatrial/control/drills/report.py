@@ -86,7 +86,8 @@ def sections(drill: Document, trend: Sequence[Document]) -> Iterator[Section]:
     actions = [
         (a["text"], a["owner"], a["due"], "done" if a["done"] else "open", a["since"]) for a in review["actions"]
     ]
-    yield Section("Actions", "" if actions else "none", ("action", "owner", "due", "state", "carried on from"), actions)
+    columns = ("action", "owner", "due", "state", "carried on from")
+    yield Section("Actions", "", columns, actions) if actions else Section("Actions", "none")
     times = [(t["id"], t["startedAt"][:10], t["status"], _seconds(t["detectedAfter"]), _seconds(t["zeroAfter"]))
             for t in trend]  # fmt: skip
     yield Section("Trend", "", ("drill", "day", "verdict", "detected after", "0% after"), times)

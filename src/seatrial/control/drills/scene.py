@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import pyarrow.compute as pc
-
 from seatrial.control.analyses.interventions import DRILL_TAG
 from seatrial.control.controller import Controller
 from seatrial.control.launch import Launch, begin
 from seatrial.control.render import active_release
-from seatrial.events.parts import list_parts, model_directory, read_parts
-from seatrial.events.schema import event_schema
+from seatrial.engines.spans import logged
 from seatrial.ids import RolloutId, VersionNumber
 from seatrial.registry.lifecycle import Stage
 from seatrial.registry.version import Serving
@@ -93,10 +90,10 @@ class Scene:
 
     def logged(self, rollout: str) -> int:
         """Requests of a rollout that are in the event log."""
-        parts = list_parts(model_directory(self.controller.project.events, self.model))
-        table = read_parts(parts, event_schema(()).empty_table().select(["rollout", "row"]).schema)
-        ours = pc.and_(pc.equal(table["rollout"], rollout), pc.equal(table["row"], 0))
-        return int(pc.sum(ours).as_py() or 0)
+        controller = self.controller
+        with controller.store.read() as tx:
+            since = tx.rollouts.get(rollout).created_at
+        return logged(controller.project.events, self.model, rollout, since)
 
     def archive(self, version: int, actor: str, reason: str) -> Stage:
         """The faulty version may never be released. Where it stands afterwards."""

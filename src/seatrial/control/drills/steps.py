@@ -22,6 +22,7 @@ POLL_S: Final = 0.02
 AFTER: Final = 100
 """Requests that are sent once everybody is home."""
 
+REST_S: Final = 0.5
 PATIENCE_S: Final = 30.0
 LEAST_LIMIT_S: Final = 30.0
 
@@ -163,22 +164,30 @@ def _rule(scene: Scene, rollout: str) -> str | None:
 
 def rollback(run: Run) -> Evidence:
     """Nobody is on it: where the gates did not see to that, by hand. Nobody gets there any more."""
-    scene, began = run.scene, time.monotonic()
-    zero_after, by_hand = run.done["detect"]["zeroAfter"], False
-    if scene.running() == run.rollout:
-        by_hand = True
+    scene = run.scene
+    if by_hand := scene.running() == run.rollout:
         run.roll_back(f"drill {run.id}: the gates did not find it")
     if not wait_for(lambda: scene.weight() == 0, PATIENCE_S):
         raise Unavailable("ST0376", f"drill {run.id}: Envoy still has {scene.weight()} of 10,000 on the canary.",
                           remedy=f"`seatrial kill {scene.model} --mode champion --reason drill`")  # fmt: skip
-    if zero_after is None and not by_hand:  # between two steps, after the watch had ended
-        zero_after = float(run.done["detect"].get("limit", 0.0)) + time.monotonic() - began
-    before = scene.counted(run.rollout, "canary")
+    before = _at_rest(scene, run.rollout)
     told = run.ask(AFTER)
     return {
-        **told.document(), "zeroAfter": zero_after, "byHand": by_hand, "weight": scene.weight(),
+        **told.document(), "zeroAfter": run.done["detect"]["zeroAfter"], "byHand": by_hand, "weight": scene.weight(),
         "canaryRequests": before, "canaryRequestsAfter": scene.counted(run.rollout, "canary") - before,
     }  # fmt: skip
+
+
+def _at_rest(scene: Scene, rollout: str) -> int:
+    """Requests of the canary, once those that were under way have ended."""
+    seen = [-1]
+
+    def still() -> bool:
+        seen.append(scene.counted(rollout, "canary"))
+        return seen[-1] == seen[-2]
+
+    wait_for(still, PATIENCE_S, pause=REST_S)
+    return seen[-1]
 
 
 def verify(run: Run) -> Evidence:

@@ -162,9 +162,9 @@ def _of_guardrail(metric: Metric, seen: Traffic, kin: Sequence[Slot], n: Need) -
 def evened(seen: Traffic, kin: Sequence[Slot]) -> float:
     """Days from the beginning of the last slot until the estimate's skewness is at most ``MAX_SKEWNESS``.
 
-    n exposures at a share w add ``J = n w (1 - w)`` to the information and ``J (1 - 2 w)`` to the third moment, in units
-    of one exposure: the skewness is that of one exposure times the sum of the latter over ``(sum J)^1.5``. Strata are
-    weighted by their information (stats.clustered). Infinite where the last slot adds nothing.
+    n exposures at a share w add ``J = n w (1 - w)`` to the information and ``J (1 - 2 w)`` to the third moment, in
+    units of one exposure: the skewness is that of one exposure times the sum of the latter over ``(sum J)^1.5``. Strata
+    are weighted by their information (stats.clustered). Infinite where the last slot adds nothing.
     """
     weights = [seen.exposures_per_day * slot.share * (1 - slot.share) for slot in kin]
     gone = [rate * (slot.end - slot.start) for rate, slot in zip(weights[:-1], kin[:-1], strict=True)]
