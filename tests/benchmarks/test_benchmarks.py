@@ -31,8 +31,8 @@ def test_the_router_benchmark_measures_the_decision_beside_its_floor(tmp_path: P
 @pytest.mark.slow
 def test_the_evidence_benchmark_measures_the_sums_beside_the_scan(tmp_path: Path) -> None:
     result = bench("evidence", tmp_path / "evidence.json")
-    assert [row["seconds"] > 0 for row in result["rows"]] == [True] * 10  # type: ignore[attr-defined]
-    assert len(result["targets"]) == 3  # type: ignore[arg-type]
+    assert [row["seconds"] > 0 for row in result["rows"]] == [True] * 12  # type: ignore[attr-defined]
+    assert len(result["targets"]) == 4  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ import pytest
 import typer
 import yaml
 
-from seatrial.ci.pipeline import pipeline_of
 from seatrial.api.bodies import read_lineage
+from seatrial.ci.pipeline import pipeline_of
 from seatrial.cli import main
 from seatrial.cli.app import app
 from seatrial.control.project import Project
@@ -174,7 +174,17 @@ def test_pipelines_can_be_honoured(block: Block) -> None:
 
 
 def test_every_block_says_what_it_is() -> None:
-    kinds = {"bash", "console", "python", "yaml plan", "yaml config", "yaml lineage", "yaml ci", "yaml scorecard", "text"}
+    kinds = {
+        "bash",
+        "console",
+        "python",
+        "yaml plan",
+        "yaml config",
+        "yaml lineage",
+        "yaml ci",
+        "yaml scorecard",
+        "text",
+    }
     assert [f"{block}: {block.info}" for block in BLOCKS if block.info not in kinds] == []
 
 

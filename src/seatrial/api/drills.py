@@ -50,38 +50,38 @@ def begin(body: Drilling, wired: Wired, caller: Operator) -> dict[str, Any]:
     return wired.operations.drills.begin(body.model, body.requests, actor=caller.name)
 
 
-@router.get("/{id}")
-def show(id: str, wired: Wired) -> dict[str, Any]:
+@router.get("/{drill}")
+def show(drill: str, wired: Wired) -> dict[str, Any]:
     with wired.store.read() as tx:
-        return drill_document(tx.drills.get(id))
+        return drill_document(tx.drills.get(drill))
 
 
-@router.get("/{id}/evidence")
-def evidence(id: str, wired: Wired) -> dict[str, Any]:
+@router.get("/{drill}/evidence")
+def evidence(drill: str, wired: Wired) -> dict[str, Any]:
     """All that its verdict rests on."""
     with wired.store.read() as tx:
-        return evidence_of(tx.drills.get(id))
+        return evidence_of(tx.drills.get(drill))
 
 
-@router.post("/{id}/steps/{number}")
-def step(id: str, number: int, wired: Wired, caller: Operator) -> dict[str, Any]:
+@router.post("/{drill}/steps/{number}")
+def step(drill: str, number: int, wired: Wired, caller: Operator) -> dict[str, Any]:
     """Take the step of this number, if it is its turn."""
-    return wired.operations.drills.step(id, number, actor=caller.name)
+    return wired.operations.drills.step(drill, number, actor=caller.name)
 
 
-@router.post("/{id}/abort")
-def abort(id: str, body: Ending, wired: Wired, caller: Operator) -> dict[str, Any]:
+@router.post("/{drill}/abort")
+def abort(drill: str, body: Ending, wired: Wired, caller: Operator) -> dict[str, Any]:
     """End it at whatever step it is, and put everything back."""
-    return wired.operations.drills.abort(id, reason=body.reason, actor=caller.name)
+    return wired.operations.drills.abort(drill, reason=body.reason, actor=caller.name)
 
 
-@router.put("/{id}/review")
-def review(id: str, body: Review, wired: Wired, caller: Operator) -> dict[str, Any]:
+@router.put("/{drill}/review")
+def review(drill: str, body: Review, wired: Wired, caller: Operator) -> dict[str, Any]:
     """Fill in what people learned."""
-    return wired.operations.drills.review(id, body, actor=caller.name)
+    return wired.operations.drills.review(drill, body, actor=caller.name)
 
 
-@router.post("/{id}/close")
-def close(id: str, wired: Wired, caller: Operator) -> dict[str, Any]:
+@router.post("/{drill}/close")
+def close(drill: str, wired: Wired, caller: Operator) -> dict[str, Any]:
     """Close a review that is complete."""
-    return wired.operations.drills.close(id, actor=caller.name)
+    return wired.operations.drills.close(drill, actor=caller.name)

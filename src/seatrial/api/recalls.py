@@ -60,17 +60,17 @@ def open_recall(body: Recalling, wired: Wired, caller: Operator) -> dict[str, An
     )  # fmt: skip
 
 
-@router.get("/{id}")
-def show(id: str, wired: Wired, waiting: Annotated[MarkKind | None, Query()] = None) -> dict[str, Any]:
+@router.get("/{number}")
+def show(number: str, wired: Wired, waiting: Annotated[MarkKind | None, Query()] = None) -> dict[str, Any]:
     """One, with its list as the log has it now. ``waiting``: only predictions without this mark."""
-    return recall.shown(wired.project, wired.store, id, waiting=waiting)
+    return recall.shown(wired.project, wired.store, number, waiting=waiting)
 
 
-@router.post("/{id}/marks")
-def mark(id: str, body: Marking, wired: Wired, caller: Operator) -> dict[str, Any]:
+@router.post("/{number}/marks")
+def mark(number: str, body: Marking, wired: Wired, caller: Operator) -> dict[str, Any]:
     """People were notified, or predictions were read again by a person."""
     return recall.mark(
-        wired.project, wired.operations.store, id, body.kind, body.requests,
+        wired.project, wired.operations.store, number, body.kind, body.requests,
         note=body.note, actor=caller.name, now=wired.operations.clock.now(),
     )  # fmt: skip
 

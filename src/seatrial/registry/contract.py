@@ -117,9 +117,10 @@ class Contract:
         pointed = any(place is not None for place in (self.score, self.label, self.output, self.items))
         if self.format == "opaque" and pointed:
             raise UsageError(
-                "ST0134", "contract: nothing is read from opaque bodies, so score, label, items and output say nothing.",
+                "ST0134",
+                "contract: nothing is read from opaque bodies, so score, label, items and output say nothing.",
                 remedy="Use the format json.",
-            )  # fmt: skip
+            )
 
 
 def pointer_problem(text: str) -> str:

@@ -39,7 +39,6 @@ _SLACK = 1e-9
 """Relative: the screen adds the same numbers in another order than the gates."""
 
 
-
 @dataclass(frozen=True, slots=True)
 class Case:
     """Looks ``after + 1`` to ``upto`` of the window that is drawn, in the present state."""
