@@ -174,17 +174,8 @@ def test_pipelines_can_be_honoured(block: Block) -> None:
 
 
 def test_every_block_says_what_it_is() -> None:
-    kinds = {
-        "bash",
-        "console",
-        "python",
-        "yaml plan",
-        "yaml config",
-        "yaml lineage",
-        "yaml ci",
-        "yaml scorecard",
-        "text",
-    }
+    kinds = {"bash", "console", "python", "text"}
+    kinds |= {f"yaml {kind}" for kind in ("plan", "config", "lineage", "ci", "scorecard")}
     assert [f"{block}: {block.info}" for block in BLOCKS if block.info not in kinds] == []
 
 

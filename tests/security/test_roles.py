@@ -30,17 +30,9 @@ BELOW = {
     Role.ADMIN: [Role.APPROVER],
 }
 FILL = {
-    "model": "fraud",
-    "rollout": "fraud",
-    "verb": "pause",
-    "name": "ann",
-    "version": "2",
-    "incident": "i-0001",
-    "review": "q-1",
-    "drill": "d-0001",
-    "number": "1",
-    "run": "ci-0001",
-}
+    "model": "fraud", "rollout": "fraud", "verb": "pause", "name": "ann", "version": "2", "incident": "i-0001",
+    "review": "q-1", "drill": "d-0001", "number": "1", "run": "ci-0001",
+}  # fmt: skip
 
 
 def _needs(route: APIRoute) -> Role | None:

@@ -35,5 +35,5 @@ def test_errors_are_those_of_repeated_samples() -> None:
 
 def test_what_has_no_area_is_refused() -> None:
     for labels, scores in (([0, 0, 0], [1, 2, 3]), ([0, 1], [1, 2]), ([0, 0, 1, 1], [1, 2, 3, np.nan]), ([0, 1], [1])):
-        with pytest.raises(ValueError, match="label|area"):
+        with pytest.raises(ValueError, match=r"label|area"):
             auc(labels, scores)

@@ -117,6 +117,7 @@ SIGHTS: Mapping[str, Callable[[Case], str]] = MappingProxyType({
     "disagreement": lambda case: "no floor of agreement is missed",
     "not_proven": _proof,
     "eroded": _erosion,
+    "drill_overdue": lambda case: "no drill is overdue" if case.last else "not asked before the last step",
     "approval": lambda case: "nobody is waited for" if not case.stage.manual else "released by hand",
 })  # fmt: skip
 """What each rule looks at, in words, where it is silent; the last rule of the table always speaks."""
