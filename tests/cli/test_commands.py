@@ -114,7 +114,7 @@ def test_adopt_and_register_without_a_running_system(run: Any, root: Path) -> No
 
 
 def test_a_lineage_file_that_names_the_file_means_the_stored_artifact(run: Any, root: Path) -> None:
-    from seatrial.cli.lineage import file_digest
+    from seatrial.cli.model.lineage import file_digest
 
     artifact = root / "m.skops"
     artifact.write_bytes(b"weights")
@@ -150,7 +150,7 @@ def test_what_is_missing_from_a_lineage_is_named(run: Any, root: Path) -> None:
 def test_git_tells_commit_and_changes(tmp_path: Path) -> None:
     import subprocess
 
-    from seatrial.cli.lineage import git_code
+    from seatrial.cli.model.lineage import git_code
 
     assert git_code(tmp_path) is None
 

@@ -11,7 +11,7 @@ import pytest
 from seatrial.control.operations import Operations
 from seatrial.control.project import Project
 from seatrial.control.render import desired, route_table
-from seatrial.control.standing import MOST
+from seatrial.control.shadows.standing import MOST
 from seatrial.errors import Conflict
 from seatrial.events.parts import model_directory, write_part
 from seatrial.events.schema import event_schema, to_micros, to_table

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.control import emergency
 from seatrial.control.journal import Journal
 from seatrial.control.operations import Operations
 from seatrial.control.project import Project
 from seatrial.control.recorder import record
 from seatrial.control.states import state_to_json
+from seatrial.control.way_home import emergency
 from seatrial.errors import NotFound, Unavailable, UsageError
 from seatrial.gateway.envoy import Envoy
 from seatrial.gateway.kill import read_latches

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from seatrial.cli import main
-from seatrial.control.housekeeping import Housekeeping
+from seatrial.control.capture.housekeeping import Housekeeping
 from seatrial.control.offline import in_its_place
 from seatrial.control.tenure import directory_held
 from seatrial.errors import Conflict, NotFound, UsageError

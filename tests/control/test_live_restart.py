@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from seatrial.control.collector import Collector
+from seatrial.control.capture.collector import Collector
 from seatrial.control.controller import Controller
 from seatrial.control.looks import Looks
 from seatrial.control.traffic import Traffic

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from seatrial.control import emergency
 from seatrial.control.ledger import Ledger
+from seatrial.control.way_home import emergency
 from seatrial.errors import Conflict, UsageError
 from seatrial.gateway.kill import KillLatch, write_latch
 from seatrial.store.db import Store

@@ -5,8 +5,8 @@ from collections import namedtuple
 
 import pytest
 
+from seatrial.control.capture.rotation import ASK_AGAIN_S, ROOM, Rotation
 from seatrial.control.project import Capture, Project
-from seatrial.control.rotation import ASK_AGAIN_S, ROOM, Rotation
 from seatrial.errors import Unavailable, UsageError
 from seatrial.values import Duration, Size
 

@@ -12,9 +12,9 @@ from functools import partial
 import pytest
 
 from routerparts import Directory, of_arm
+from seatrial.control.capture.rotation import Rotation
+from seatrial.control.capture.routers import Routers, in_process
 from seatrial.control.project import Capture
-from seatrial.control.rotation import Rotation
-from seatrial.control.routers import Routers, in_process
 from seatrial.events.capture import CaptureContext, convert
 from seatrial.events.parts import list_parts, model_directory, read_parts
 from seatrial.events.schema import event_schema
@@ -127,7 +127,7 @@ def test_nothing_is_read_twice_whatever_is_read_again(directory, reading):
 def test_a_crash_between_a_part_and_its_position_counts_nothing_twice(directory, reading, monkeypatch):
     ask(directory)
     with monkeypatch.context() as broken:
-        broken.setattr("seatrial.control.routers.Tallied.save", lambda self, position: 1 / 0)
+        broken.setattr("seatrial.control.capture.routers.Tallied.save", lambda self, position: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             reading.drain()
     reading.again()
@@ -172,7 +172,7 @@ def test_a_crash_while_files_are_deleted_deletes_them_the_next_time(directory, r
     one.put(KEY, line(0))
     gone(one)
     with monkeypatch.context() as broken:
-        broken.setattr("seatrial.control.routers.Source.delete", lambda self: 1 / 0)
+        broken.setattr("seatrial.control.capture.routers.Source.delete", lambda self: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             reading.drain()
     assert files(directory) != []

@@ -12,8 +12,8 @@ import pytest
 
 from livesystem import Live
 from seatrial.control.documents import catalog
-from seatrial.control.standby import StandbyProof, prove_standby, standby_of
-from seatrial.control.standbys import standby_document
+from seatrial.control.way_home.proof import StandbyProof, prove_standby, standby_of
+from seatrial.control.way_home.upkeep import standby_document
 from seatrial.errors import Conflict, PlanError
 from seatrial.registry.safety import Safety, StandbyPolicy
 from seatrial.rollout.plan import Plan

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from seatrial.control import emergency, fallbacks, reviews
 from seatrial.control.alerting.lookout import PARTS, Lookout
+from seatrial.control.levels import fallbacks, reviews
+from seatrial.control.way_home import emergency
 from seatrial.errors import Conflict, UsageError
 from seatrial.registry.fallback import Fallback
 from seatrial.registry.safety import Safety

@@ -22,8 +22,9 @@ import pytest
 from livesystem import Live
 from outage import Crowd, Rig
 from rogue import Rogue
-from seatrial.control import emergency, fallbacks
 from seatrial.control.gateway import gateway_of
+from seatrial.control.levels import fallbacks
+from seatrial.control.way_home import emergency
 from seatrial.registry.fallback import Fallback
 from seatrial.registry.safety import Safety
 from seatrial.store.plans import parse_plan

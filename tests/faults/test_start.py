@@ -24,8 +24,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from livesystem import Live
 from outage import Crowd
-from seatrial.control import collector as collecting
 from seatrial.control import traffic
+from seatrial.control.capture import collector as collecting
 from seatrial.control.probes import Probes
 from seatrial.control.resume import resume
 from seatrial.errors import IntegrityError, Unavailable

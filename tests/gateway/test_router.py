@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from seatrial.control.routers import in_process
+from seatrial.control.capture.routers import in_process
 from seatrial.errors import Unavailable
 from seatrial.events.capture import CaptureContext, convert
 from seatrial.gateway.kill import KillLatch, apply_latches

@@ -166,7 +166,7 @@ print([os.waitpid(pid, 0)[1] for pid in children], os.getpid())
 
 
 def test_a_process_that_is_killed_leaves_whole_lines_and_no_lock(directory):
-    from seatrial.control.routers import _is_free
+    from seatrial.control.capture.routers import _is_free
 
     directory.put(mirrored=0)
     command = [sys.executable, "-c", CHILD + "while True: ask(100)", str(directory.root), "."]

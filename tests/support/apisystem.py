@@ -20,7 +20,7 @@ from seatrial.control.operations import Operations, Switched
 from seatrial.control.project import Project
 from seatrial.control.recorder import record
 from seatrial.control.states import state_from_json
-from seatrial.control.way_back import taken_back
+from seatrial.control.way_home.target import taken_back
 from seatrial.ids import Digest, RolloutId
 from seatrial.registry.lineage import ArtifactLineage, CodeRef, DataRef, ModelRef
 from seatrial.registry.people import Role

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from seatrial.control.documents.catalog import Weights
-from seatrial.control.emergency import observed_weights
 from seatrial.control.project import Project
+from seatrial.control.way_home.emergency import observed_weights
 from seatrial.errors import SeatrialError
 from seatrial.store.db import Store
 

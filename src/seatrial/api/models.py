@@ -10,12 +10,12 @@ from seatrial.api.bodies import Adoption, Anchor, Proof, Registration, Switch, W
 from seatrial.api.credentials import Principal
 from seatrial.api.deps import Admin, Approver, Operator, Wired
 from seatrial.api.errors import Forbidden
-from seatrial.control import fallbacks
 from seatrial.control.clock import aware
 from seatrial.control.documents import catalog, views
 from seatrial.control.documents.difference import difference
-from seatrial.control.standby import proof_document
-from seatrial.control.standbys import standby_document
+from seatrial.control.levels import fallbacks
+from seatrial.control.way_home.proof import proof_document
+from seatrial.control.way_home.upkeep import standby_document
 from seatrial.registry import flags
 from seatrial.registry.contract import Contract
 from seatrial.registry.people import Role

@@ -11,7 +11,7 @@ from seatrial import __version__
 from seatrial.api.deps import Wired
 from seatrial.api.metrics import CONTENT_TYPE, scrape
 from seatrial.control.documents import catalog, views
-from seatrial.control.emergency import observed_weights
+from seatrial.control.way_home.emergency import observed_weights
 from seatrial.errors import SeatrialError
 from seatrial.gateway.kill import read_latches
 from seatrial.store.plans import plan_schema

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from seatrial.api.bodies import ReviewDecision
 from seatrial.api.deps import Operator, Wired
-from seatrial.control import reviews
+from seatrial.control.levels import reviews
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"])
 

@@ -13,7 +13,7 @@ from seatrial.api.security import Principal
 from seatrial.control.documents import catalog
 from seatrial.control.documents.rollouts import decision_document
 from seatrial.control.documents.views import switched_document
-from seatrial.control.emergency import observed_weights
+from seatrial.control.way_home.emergency import observed_weights
 from seatrial.registry.people import Role
 from seatrial.rollout.start import Verb
 from seatrial.store.plans import check_plan, plan_of

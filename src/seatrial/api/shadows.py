@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from seatrial.api.bodies import ShadowShare
 from seatrial.api.deps import Operator, Wired
-from seatrial.control.standing import shadows_document
+from seatrial.control.shadows.standing import shadows_document
 
 router = APIRouter(prefix="/v1/models/{model}/shadows", tags=["models"])
 

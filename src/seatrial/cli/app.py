@@ -24,7 +24,6 @@ from seatrial.cli import (
     incident_analysis,
     incidents,
     interventions,
-    model,
     outcomes,
     project,
     recall,
@@ -42,6 +41,7 @@ from seatrial.cli.analyze import shadow as analyze_shadow
 from seatrial.cli.calc import app as calc
 from seatrial.cli.calc import incidents as calc_incidents
 from seatrial.cli.drill import app as drill
+from seatrial.cli.model import app as model
 from seatrial.cli.output import fail
 from seatrial.cli.plan import app as plan
 from seatrial.cli.shadow import app as shadow

@@ -12,7 +12,7 @@ from seatrial.cli.session import actor, opened, project_of
 from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
-    from seatrial.control.housekeeping import Housekeeping
+    from seatrial.control.capture.housekeeping import Housekeeping
     from seatrial.control.project import Project
 
 PATIENCE_S = 3600.0

@@ -32,8 +32,8 @@ def set_chain(
 ) -> None:
     """Put levels below the previous version, or take them out. What is given is changed and audited, the rest stays."""
     from seatrial.cli.client import Client, NotRunning
-    from seatrial.control import fallbacks
     from seatrial.control.documents import catalog
+    from seatrial.control.levels import fallbacks
     from seatrial.control.operations import Operations
 
     if all(value is None for value in (rules, last, review_limit)):
@@ -66,7 +66,7 @@ def set_chain(
 @app.command("show")
 def show(context: typer.Context, model: Model, as_json: output.Json = False) -> None:
     """The chain as it is in force, level by level, and how each of them is."""
-    from seatrial.control import fallbacks
+    from seatrial.control.levels import fallbacks
 
     project = project_of(context)
     with opened(project) as store, store.read() as tx:
@@ -101,7 +101,7 @@ def ask_every_level(
     as_json: output.Json = False,
 ) -> None:
     """Ask every level once, past the gateway: exit code 0 if each gives an answer that is valid for this model."""
-    from seatrial.control import fallbacks
+    from seatrial.control.levels import fallbacks
 
     project = project_of(context)
     with opened(project) as store, store.read() as tx:

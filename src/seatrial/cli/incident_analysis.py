@@ -36,7 +36,7 @@ def analyse(
     """Kills, rollbacks and aborts: common factors, rate against expectation, true or false, and what changed."""
     from seatrial.control.analyses.incidents import analyse as analysed
     from seatrial.control.analyses.span import since_of, span_of
-    from seatrial.control.emergency import clock_of
+    from seatrial.control.way_home.emergency import clock_of
 
     project = project_of(context)
     with opened(project) as store:

@@ -11,7 +11,7 @@ from seatrial.cli.session import actor, opened, project_of
 
 if TYPE_CHECKING:
     from seatrial.control.project import Project
-    from seatrial.control.switched import Switched
+    from seatrial.control.way_home.switched import Switched
 
 app = typer.Typer(help="Harm that was found after a release, and what was done about it.", no_args_is_help=True)
 
@@ -81,8 +81,9 @@ def close(
 
 def _close_offline(project: Project, incident: str, choice: str, reason: str) -> dict[str, Any]:
     """Without the control plane: the gateway is switched directly, as `seatrial rollback` does."""
-    from seatrial.control import closing, emergency
+    from seatrial.control import closing
     from seatrial.control.offline import in_its_place
+    from seatrial.control.way_home import emergency
 
     def go_home(model: str, why: str) -> Switched:
         return emergency.rollback(project, model, reason=why, actor=actor())

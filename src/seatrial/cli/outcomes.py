@@ -24,8 +24,8 @@ def import_file(
     as_json: output.Json = False,
 ) -> None:
     """Import outcomes from a file, all or nothing. Importing a file twice changes nothing."""
-    from seatrial.control.emergency import clock_of
     from seatrial.control.feedback import KnownModels
+    from seatrial.control.way_home.emergency import clock_of
     from seatrial.events.outcomes import OutcomeLog, read_file
 
     project = project_of(context)
@@ -48,8 +48,8 @@ def status(
     as_json: output.Json = False,
 ) -> None:
     """What was received, by name and day: matched with predictions, pending, late, repeated, contradicted."""
-    from seatrial.control.emergency import clock_of
     from seatrial.control.feedback import outcomes_document
+    from seatrial.control.way_home.emergency import clock_of
 
     project = project_of(context)
     with opened(project) as store:

@@ -22,7 +22,7 @@ def list_reviews(
     as_json: output.Json = False,
 ) -> None:
     """Those that wait, oldest first."""
-    from seatrial.control import reviews
+    from seatrial.control.levels import reviews
 
     document = reviews.listed(project_of(context), model=model, everything=everything)
     if as_json:
@@ -37,7 +37,7 @@ def list_reviews(
 @app.command("show")
 def show(context: typer.Context, review: Id, as_json: output.Json = False) -> None:
     """One request as it came, and what was decided."""
-    from seatrial.control import reviews
+    from seatrial.control.levels import reviews
 
     document = reviews.shown(project_of(context), review)
     if as_json:

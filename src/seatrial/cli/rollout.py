@@ -218,7 +218,7 @@ def explain(
     """One decision: which rules were asked, what each saw, which one spoke, and on what evidence."""
     from seatrial.cli import render
     from seatrial.control.documents import catalog
-    from seatrial.control.emergency import observed_weights
+    from seatrial.control.way_home.emergency import observed_weights
 
     project = project_of(context)
     weights = observed_weights(project)
@@ -298,7 +298,7 @@ def _tell_erosion(project: Project, model: str, plan: Plan) -> None:
 def _read(project: Project, rollout: str) -> dict[str, Any]:
     """From the store and the gateway, so that it also answers while the control plane is down."""
     from seatrial.control.documents import catalog
-    from seatrial.control.emergency import observed_weights
+    from seatrial.control.way_home.emergency import observed_weights
 
     weights = observed_weights(project)
     with opened(project) as store, store.read() as tx:

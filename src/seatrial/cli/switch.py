@@ -13,7 +13,7 @@ from seatrial.errors import Exit, SeatrialError, UsageError
 
 if TYPE_CHECKING:
     from seatrial.control.project import Project
-    from seatrial.control.switched import Switched
+    from seatrial.control.way_home.switched import Switched
     from seatrial.gateway.kill import KillMode
 
 PATIENCE_S = 20.0
@@ -69,7 +69,7 @@ def _roll_back(
     as_json: bool,
     undo: str | None = None,
 ) -> None:
-    from seatrial.control import emergency
+    from seatrial.control.way_home import emergency
 
     document = _answered(
         project, path, {**body, "force": force},
@@ -87,7 +87,7 @@ def _offer_recall(project: Project, model: str) -> None:
 
     from seatrial.cli.session import opened
     from seatrial.control.analyses.recall import offer
-    from seatrial.control.emergency import STORE_DOWN, clock_of
+    from seatrial.control.way_home.emergency import STORE_DOWN, clock_of
 
     with suppress(*STORE_DOWN), opened(project) as store, store.read() as tx:
         if command := offer(tx, model, clock_of(project, store).now()):
@@ -110,7 +110,7 @@ def kill(
     as_json: output.Json = False,
 ) -> None:  # fmt: skip
     """Take a model's versions out of traffic at once, until it is revived."""
-    from seatrial.control import emergency
+    from seatrial.control.way_home import emergency
 
     project = project_of(context)
     if (model is None) is not everything:
@@ -131,8 +131,8 @@ def kill_all(project: Project, to: KillMode, reason: str, as_json: bool) -> None
     """Each model on its own: one that cannot be killed does not save the others. Exit code 1 if any could not."""
     from functools import partial
 
-    from seatrial.control import emergency
     from seatrial.control.documents.views import listing
+    from seatrial.control.way_home import emergency
 
     done, failed = [], []
     for name in emergency.known_models(project):
@@ -158,7 +158,7 @@ def revive(
     as_json: output.Json = False,
 ) -> None:
     """Undo a kill: the champion serves again."""
-    from seatrial.control import emergency
+    from seatrial.control.way_home import emergency
 
     project = project_of(context)
     _switch(

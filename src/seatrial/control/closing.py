@@ -8,7 +8,7 @@ from datetime import datetime
 from seatrial.control.documents.catalog import load
 from seatrial.control.documents.incidents import incident_document, way_home
 from seatrial.control.documents.views import Document, switched_document
-from seatrial.control.switched import Switched
+from seatrial.control.way_home.switched import Switched
 from seatrial.errors import Conflict, UsageError
 from seatrial.rollout.reconciliation.incident import CHOICES
 from seatrial.store.db import Store

@@ -22,22 +22,22 @@ from datetime import UTC, datetime, timedelta
 
 from seatrial import processes
 from seatrial.control.alerting import alerts
+from seatrial.control.capture.collector import Collector, Scope
+from seatrial.control.capture.housekeeping import Housekeeping
+from seatrial.control.capture.reading import capture_context
 from seatrial.control.clock import EPOCH, Clock, StoredClock, WallClock
-from seatrial.control.collector import Collector, Scope
 from seatrial.control.drills.calendar import DrillWatch
-from seatrial.control.homecomings import Homecomings, Way
-from seatrial.control.housekeeping import Housekeeping
 from seatrial.control.journal import Entry, Homecoming
 from seatrial.control.ledger import Ledger
 from seatrial.control.locks import Locks
 from seatrial.control.looks import Looks
 from seatrial.control.probes import Probes, Target
 from seatrial.control.project import Project
-from seatrial.control.reading import capture_context
 from seatrial.control.reconciler import Reconciler
 from seatrial.control.render import active_release
-from seatrial.control.standbys import Standbys
 from seatrial.control.traffic import RETRY_S, STORE_DOWN, Traffic
+from seatrial.control.way_home.timing import Homecomings, Way
+from seatrial.control.way_home.upkeep import Standbys
 from seatrial.events.capture import CaptureContext
 from seatrial.events.outcomes import OutcomeLog
 from seatrial.gateway.envoy import Applied

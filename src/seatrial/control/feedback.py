@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from seatrial.control.documents.catalog import load
 from seatrial.control.documents.views import Document
-from seatrial.control.emergency import STORE_DOWN
 from seatrial.control.project import Project
+from seatrial.control.way_home.emergency import STORE_DOWN
 from seatrial.engines.receipts import Receipt, receipts
 from seatrial.errors import UsageError
 from seatrial.store.db import Store, Transaction

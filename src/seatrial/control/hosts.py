@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from seatrial import processes
+from seatrial.control.levels.stand_ins import Wanted, stand_in_spec
 from seatrial.control.probes import TIMEOUT_S, Target
 from seatrial.control.project import Project
 from seatrial.control.render import HostKey
-from seatrial.control.stand_ins import Wanted, stand_in_spec
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.gateway.routes import Endpoint
 from seatrial.ids import ModelName

@@ -9,13 +9,13 @@ from contextlib import suppress
 from datetime import datetime
 
 from seatrial.control.clock import Clock
-from seatrial.control.homecomings import Homecomings, Way
 from seatrial.control.journal import Entry, Homecoming, Move
 from seatrial.control.moves import abort_of
 from seatrial.control.recorder import record, record_homecoming, record_kill
 from seatrial.control.render import active_release, is_pending
 from seatrial.control.states import decision_from_json, state_from_json
 from seatrial.control.traffic import STORE_DOWN, Traffic
+from seatrial.control.way_home.timing import Homecomings, Way
 from seatrial.gateway.kill import KillLatch
 from seatrial.ids import Digest
 from seatrial.store.db import Transaction

@@ -9,16 +9,16 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from seatrial.control.anchors import chains
-from seatrial.control.collector import Collector
+from seatrial.control.capture.collector import Collector
 from seatrial.control.drills.calendar import hold
 from seatrial.control.ledger import Ledger
 from seatrial.control.moves import move_of
 from seatrial.control.project import Project
 from seatrial.control.recorder import put_evidence, worth_storing
 from seatrial.control.render import Release, active_release
-from seatrial.control.standbys import holds
 from seatrial.control.traffic import Traffic
 from seatrial.control.watch import Watch
+from seatrial.control.way_home.upkeep import holds
 from seatrial.engines.evidence import FleetEvidence
 from seatrial.rollout.chain import Chain
 from seatrial.rollout.look import Looked

@@ -10,24 +10,27 @@ from datetime import UTC, datetime
 from typing import Any
 
 from seatrial.ci.results import Run
-from seatrial.control import closing, fallbacks, homecoming, interventions, reviews, shadow_moves
+from seatrial.control import closing, interventions
 from seatrial.control.anchors import anchor_document, set_anchor
+from seatrial.control.capture.housekeeping import Compacted, Erased
 from seatrial.control.clock import Clock, StoredClock, WallClock, aware
 from seatrial.control.controller import Controller
 from seatrial.control.documents import catalog
 from seatrial.control.drills.runner import Drills
 from seatrial.control.feedback import KnownModels
-from seatrial.control.housekeeping import Compacted, Erased
 from seatrial.control.launch import Launch, begin, can_start, once_more
+from seatrial.control.levels import fallbacks, reviews
 from seatrial.control.moves import move_of
 from seatrial.control.project import Project
 from seatrial.control.quality import record_run, require_green
 from seatrial.control.recorder import record, record_revival
 from seatrial.control.render import active_release
-from seatrial.control.standby import StandbyProof
-from seatrial.control.standbys import check_load
-from seatrial.control.switched import Switched, require_another, shares
+from seatrial.control.shadows import moves as shadow_moves
 from seatrial.control.traffic import STORE_DOWN
+from seatrial.control.way_home import by_hand as homecoming
+from seatrial.control.way_home.proof import StandbyProof
+from seatrial.control.way_home.switched import Switched, require_another, shares
+from seatrial.control.way_home.upkeep import check_load
 from seatrial.errors import Conflict, SeatrialError, Unavailable, UsageError
 from seatrial.events.outcomes import Outcome, OutcomeLog
 from seatrial.gateway.kill import KillLatch, KillMode, remove_latch, write_latch
@@ -247,7 +250,7 @@ class Operations:
     ) -> Switched:
         """The way home: abort the model's rollout if there is one; after a promotion bring the Standby champion back.
 
-        Nothing is to be done, and nothing is wrong, where everybody is home already. See ``control.homecoming``.
+        Nothing is to be done, and nothing is wrong, where everybody is home already. See ``control.way_home.by_hand``.
         """
         return homecoming.rollback(self._running(), model, reason=reason, actor=actor, force=force, since=since)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from seatrial.control.journal import Entry, Homecoming, Move
 from seatrial.control.project import Config
-from seatrial.control.standing import StandingShadow, standing_shadows
+from seatrial.control.shadows.standing import StandingShadow, standing_shadows
 from seatrial.control.states import state_from_json
 from seatrial.gateway.routes import PRIMARY, Backend, Endpoint, ModelRoute, RouteTable, Standing
 from seatrial.ids import ModelName, StandInName, VersionNumber

@@ -13,14 +13,14 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from seatrial.control.capture.reading import host_reading
 from seatrial.control.gateway import gateway_of
 from seatrial.control.hosts import Hosts
 from seatrial.control.journal import Journal
+from seatrial.control.levels.stand_ins import Wanted
 from seatrial.control.project import Project
-from seatrial.control.reading import host_reading
 from seatrial.control.render import Desired, HostKey, active_release, desired, moved, route_table
-from seatrial.control.scaling import scaled_down
-from seatrial.control.stand_ins import Wanted
+from seatrial.control.way_home.scaling import scaled_down
 from seatrial.errors import Conflict, IntegrityError, Unavailable
 from seatrial.gateway.envoy import Applied
 from seatrial.gateway.kill import KillLatch, apply_latches, latched, read_latches

@@ -50,7 +50,7 @@ def kill_latches(case: Case) -> Iterator[Finding]:
 
 def chains(case: Case) -> Iterator[Finding]:
     """Chains whose last levels would not get their turn."""
-    from seatrial.control.fallbacks import check_time
+    from seatrial.control.levels.fallbacks import check_time
 
     for model in case.tx.models.list_models():
         try:

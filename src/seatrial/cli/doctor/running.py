@@ -86,7 +86,7 @@ def _control(project: Project) -> str | None:
 
 
 def _gateway_answers(project: Project) -> bool:
-    from seatrial.control.emergency import gateway_of
+    from seatrial.control.way_home.emergency import gateway_of
 
     try:
         return gateway_of(project).healthy()

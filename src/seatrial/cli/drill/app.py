@@ -34,7 +34,7 @@ def list_drills(
 ) -> None:
     """Which model is due when, and what came of the drills so far."""
     from seatrial.control.drills.calendar import drills_document
-    from seatrial.control.emergency import clock_of
+    from seatrial.control.way_home.emergency import clock_of
 
     project = project_of(context)
     with opened(project) as store:

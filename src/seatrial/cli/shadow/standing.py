@@ -58,7 +58,7 @@ def remove(context: typer.Context, model: Model, version: Version, as_json: outp
 
 def shadows(context: typer.Context, model: Model, as_json: output.Json = False) -> None:
     """Which versions get copies beside the champion, and of how many units."""
-    from seatrial.control.standing import shadows_document
+    from seatrial.control.shadows.standing import shadows_document
 
     with opened(project_of(context)) as store, store.read() as tx:
         document = shadows_document(tx, model)

@@ -14,7 +14,7 @@ from seatrial.control.documents.catalog import find_rollout, load
 from seatrial.control.documents.views import plain
 from seatrial.control.project import Project
 from seatrial.control.render import active_release
-from seatrial.control.standing import standing_shadows
+from seatrial.control.shadows.standing import standing_shadows
 from seatrial.control.states import decision_from_json
 from seatrial.engines.answer_table import Asked, table_answers
 from seatrial.engines.answers import rollout_answers

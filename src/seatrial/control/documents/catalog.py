@@ -14,8 +14,8 @@ from seatrial.control.documents.ways_home import ways_home
 from seatrial.control.follow_up import follow_up_document
 from seatrial.control.project import Project
 from seatrial.control.render import Release
-from seatrial.control.standby import served, served_document
 from seatrial.control.states import decision_from_json, state_from_json
+from seatrial.control.way_home.proof import served, served_document
 from seatrial.errors import NotFound
 from seatrial.gateway.kill import KillLatch, read_latches
 from seatrial.store.canonical import iso_z

@@ -22,7 +22,7 @@ from seatrial.store.canonical import iso_z
 from seatrial.store.db import Transaction
 
 if TYPE_CHECKING:
-    from seatrial.control.housekeeping import Compacted, Erased
+    from seatrial.control.capture.housekeeping import Compacted, Erased
 
 LOGS = ("gateway/log/live.jsonl", "gateway/log/shadow.jsonl", "outcomes/outcomes.jsonl")
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from seatrial.client import Answer, Client
 from seatrial.control.project import Project
-from seatrial.control.standby import running_host
-from seatrial.control.standby_probe import samples
+from seatrial.control.way_home.probe import samples
+from seatrial.control.way_home.proof import running_host
 from seatrial.errors import Conflict, UsageError
 
 SENDERS: Final = 4

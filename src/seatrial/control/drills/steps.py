@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from seatrial.control.drills.asking import Asker, Told
 from seatrial.control.drills.scene import Scene, wait_for
-from seatrial.control.standby import prove_standby, record_proof, standby_of
+from seatrial.control.way_home.proof import prove_standby, record_proof, standby_of
 from seatrial.errors import Conflict, Unavailable
 from seatrial.governance.drills.steps import StepName
 

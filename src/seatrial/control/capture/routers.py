@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from seatrial.control.counting import Key, from_rows, requests_in, to_rows
-from seatrial.control.rotation import Rotation
+from seatrial.control.capture.counting import Key, from_rows, requests_in, to_rows
+from seatrial.control.capture.rotation import Rotation
 from seatrial.events.capture import CaptureContext
 from seatrial.events.files import replacing
 from seatrial.events.log import LogReader, Position, Progress, rotate, rotated

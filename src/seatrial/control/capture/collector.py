@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seatrial import processes
-from seatrial.control.counting import COLUMNS, Key, from_rows, requests_in, to_rows
+from seatrial.control.capture.counting import COLUMNS, Key, from_rows, requests_in, to_rows
+from seatrial.control.capture.rotation import Rotation
+from seatrial.control.capture.routers import Routers, in_process
 from seatrial.control.project import Project
-from seatrial.control.rotation import Rotation
-from seatrial.control.routers import Routers, in_process
 from seatrial.errors import Unavailable
 from seatrial.events.capture import CaptureContext, convert
 from seatrial.events.log import LogReader, Progress

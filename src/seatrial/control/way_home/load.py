@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from seatrial.control.standby_probe import Sample, ask
+from seatrial.control.way_home.probe import Sample, ask
 from seatrial.gateway.admin import Admin
 from seatrial.gateway.routes import Endpoint
 

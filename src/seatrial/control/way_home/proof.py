@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from seatrial.control.capture.reading import host_reading
 from seatrial.control.documents.views import Document, plain
 from seatrial.control.gateway import gateway_of
 from seatrial.control.project import Project
-from seatrial.control.reading import host_reading
-from seatrial.control.standby_load import Step, present_rate, ramp
-from seatrial.control.standby_probe import Sample, first_answer, samples
+from seatrial.control.way_home.load import Step, present_rate, ramp
+from seatrial.control.way_home.probe import Sample, first_answer, samples
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.gateway.routes import Endpoint
 from seatrial.ids import ModelName, VersionNumber

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from seatrial.control.capture.collector import Collector
 from seatrial.control.clock import Clock
-from seatrial.control.collector import Collector
 from seatrial.control.project import Project
 from seatrial.control.render import active_release
 from seatrial.control.worker import Worker

@@ -12,7 +12,8 @@ from datetime import datetime
 from seatrial.control.clock import Clock
 from seatrial.control.documents.views import Document
 from seatrial.control.project import Project
-from seatrial.control.standby import (
+from seatrial.control.way_home.probe import is_ready
+from seatrial.control.way_home.proof import (
     Occasion,
     StandbyProof,
     prove_standby,
@@ -22,7 +23,6 @@ from seatrial.control.standby import (
     served_document,
     standby_of,
 )
-from seatrial.control.standby_probe import is_ready
 from seatrial.errors import Conflict, PlanError, UsageError
 from seatrial.registry.lifecycle import Stage
 from seatrial.registry.version import Model, ModelVersion

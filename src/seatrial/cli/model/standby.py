@@ -24,8 +24,8 @@ def standby(
 ) -> None:
     """Who is the way home, how it is kept, whether it answers, and how fast it serves."""
     from seatrial.cli.client import Client
-    from seatrial.control.emergency import clock_of
-    from seatrial.control.standbys import standby_document
+    from seatrial.control.way_home.emergency import clock_of
+    from seatrial.control.way_home.upkeep import standby_document
     from seatrial.errors import UsageError
     from seatrial.values import Duration
 

@@ -16,9 +16,9 @@ from seatrial.control.documents.views import plain
 from seatrial.control.documents.ways_home import parts_text
 from seatrial.control.journal import Entry, Homecoming
 from seatrial.control.moves import abort_of
-from seatrial.control.standby import running_host
-from seatrial.control.switched import Switched, shares
-from seatrial.control.way_back import Target, answers, taken_back, target_of
+from seatrial.control.way_home.proof import running_host
+from seatrial.control.way_home.switched import Switched, shares
+from seatrial.control.way_home.target import Target, answers, taken_back, target_of
 from seatrial.errors import Conflict, SeatrialError, Unavailable
 from seatrial.rollout.standby import seconds_text
 from seatrial.rollout.way_home import Times

@@ -14,11 +14,11 @@ from datetime import datetime
 
 from seatrial.control.clock import Clock
 from seatrial.control.documents.views import Document, plain
-from seatrial.control.first_harm import first_harm
 from seatrial.control.journal import Entry, Homecoming
 from seatrial.control.project import Project
-from seatrial.control.standby_load import present_rate
 from seatrial.control.states import decision_from_json, state_from_json
+from seatrial.control.way_home.first_harm import first_harm
+from seatrial.control.way_home.load import present_rate
 from seatrial.errors import SeatrialError
 from seatrial.gateway.envoy import Envoy
 from seatrial.ids import ModelName, RolloutId

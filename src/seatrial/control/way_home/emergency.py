@@ -15,18 +15,18 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from seatrial.control import fallbacks
 from seatrial.control.clock import Clock, StoredClock, WallClock
 from seatrial.control.gateway import gateway_of as gateway_of
 from seatrial.control.journal import Homecoming, Journal
+from seatrial.control.levels import fallbacks
+from seatrial.control.levels.stand_ins import recorded_endpoints
 from seatrial.control.moves import abort_of
 from seatrial.control.project import Project
 from seatrial.control.recorder import record, record_homecoming, record_revival
 from seatrial.control.render import Desired, HostKey, Release, desired, route_table
-from seatrial.control.stand_ins import recorded_endpoints
 from seatrial.control.states import decision_from_json, state_from_json
-from seatrial.control.switched import Switched, require_another, shares
-from seatrial.control.way_back import Target, answers, lift_limit, taken_back, target_of
+from seatrial.control.way_home.switched import Switched, require_another, shares
+from seatrial.control.way_home.target import Target, answers, lift_limit, taken_back, target_of
 from seatrial.errors import Conflict, IntegrityError, NotFound, SeatrialError, Unavailable, UsageError
 from seatrial.gateway.envoy import Envoy
 from seatrial.gateway.kill import KillLatch, KillMode, apply_latches, read_latches, remove_latch, write_latch

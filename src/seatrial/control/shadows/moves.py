@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from seatrial.control import standing
 from seatrial.control.clock import Clock
 from seatrial.control.controller import Controller
+from seatrial.control.shadows import standing
 from seatrial.store.db import Store, Transaction
 from seatrial.values import Share
 

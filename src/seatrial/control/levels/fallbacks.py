@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from seatrial.control.capture.reading import host_reading
 from seatrial.control.documents.views import Document
 from seatrial.control.gateway import gateway_of
 from seatrial.control.project import Project
-from seatrial.control.reading import host_reading
 from seatrial.errors import UsageError
 from seatrial.events.wire import ResponseSpec, WireError, detect_format, parse_response
 from seatrial.gateway.envoy_clusters import members

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from seatrial.control.documents.catalog import load
 from seatrial.control.project import Project
 from seatrial.control.render import Release, active_release
-from seatrial.control.standby import running_host
-from seatrial.control.standby_probe import is_ready, predicts, samples
+from seatrial.control.way_home.probe import is_ready, predicts, samples
+from seatrial.control.way_home.proof import running_host
 from seatrial.errors import Conflict
 from seatrial.ids import VersionNumber
 from seatrial.registry.version import ModelVersion

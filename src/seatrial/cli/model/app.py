@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from seatrial.cli import anchor as anchors
-from seatrial.cli import contract as contracts
-from seatrial.cli import difference as differences
 from seatrial.cli import output
-from seatrial.cli import safety as safeties
-from seatrial.cli import standby as standbys
+from seatrial.cli.model import anchor as anchors
+from seatrial.cli.model import contract as contracts
+from seatrial.cli.model import difference as differences
+from seatrial.cli.model import safety as safeties
+from seatrial.cli.model import standby as standbys
 from seatrial.cli.session import actor, opened, project_of
 from seatrial.errors import UsageError
 
@@ -162,7 +162,7 @@ def register(
     as_json: output.Json = False,
 ) -> None:
     """Add a version: what serves it, and where it came from (code, data, model)."""
-    from seatrial.cli import lineage as given
+    from seatrial.cli.model import lineage as given
 
     project = project_of(context)
     if (artifact is None) == (url is None):

@@ -1,0 +1,1 @@
+"""``seatrial model``: models, their versions, and how careful to be with them."""

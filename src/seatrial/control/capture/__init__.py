@@ -1,0 +1,1 @@
+"""What was captured becomes parts: read, counted, rotated, kept and erased."""

@@ -1,0 +1,1 @@
+"""What answers below a model's versions: rules, people, a banner."""

@@ -1,0 +1,1 @@
+"""Standing shadows: versions that get copies beside the champion."""
