@@ -22,6 +22,7 @@ def bench(name: str, out: Path) -> dict[str, object]:
     return dict(result)
 
 
+@pytest.mark.slow
 def test_the_router_benchmark_measures_the_decision_beside_its_floor(tmp_path: Path) -> None:
     result = bench("router", tmp_path / "router.json")
     assert [row["ns"] > 0 for row in result["rows"]] == [True] * 7  # type: ignore[attr-defined]

@@ -110,9 +110,9 @@ def test_no_look_is_left_out_or_taken_twice(make: Any, monkeypatch: pytest.Monke
     def watch() -> None:
         real = live.controller.looks.act
 
-        def act(release: Any, looked: Any) -> None:
+        def act(release: Any, looked: Any, *more: Any) -> None:
             looks.append(looked.decision.at)
-            real(release, looked)
+            real(release, looked, *more)
 
         monkeypatch.setattr(live.controller.looks, "act", act)
 

@@ -48,6 +48,7 @@ def test_a_gap_holds_and_after_three_looks_takes_the_canary_out(make: Any, monke
     assert live.weight() == 0
 
 
+@pytest.mark.slow
 def test_in_real_time_a_healthy_canary_goes_on_and_errors_end_it_after_few(make: Any) -> None:
     live = make(clock="wall")
     candidate = live.server("candidate")

@@ -183,6 +183,7 @@ def test_a_backend_that_cannot_be_trusted_with_sums_is_read_first(rows, whole: F
     same(batch(replace(held("log", table_of(rows)), engine="sqlite")).evidence, whole.evidence)
 
 
+@pytest.mark.slow
 def test_a_hundred_shuffled_chunks_add_up(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     """Tallies of pieces, in any order.
 

@@ -101,6 +101,7 @@ def verdict(root: Path, plan: Plan, rows: list[dict[str, Any]], *minutes: float)
     return judge_agreement(plan, plan.agreements[0], evidence(root, plan, *minutes))
 
 
+@pytest.mark.slow
 def test_looks_and_parts_do_not_matter_and_each_pair_is_as_stats_says(tmp_path: Path) -> None:
     plan, rows = agreeing(), pairs(worse="tail")
     put(tmp_path, rows, plan)

@@ -323,6 +323,7 @@ def test_recorded_answers_are_compared_by_score_decision_and_rank(recorded: Call
     assert "300 of 300 scores differ by up to 0.01" in far.step("golden")["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_a_change_too_small_to_see_that_crosses_the_threshold_is_a_flip(recorded: Callable[..., Said]) -> None:
     def nudged(scores: Any) -> Any:
@@ -344,6 +345,7 @@ def recorded_score(recorded: Callable[..., Said]) -> float:
     return found[0]
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_a_row_without_an_answer_on_one_side_fails(recorded: Callable[..., Said]) -> None:
     def holed(scores: Any) -> Any:
@@ -367,6 +369,7 @@ def test_reduced_precision_is_tried_on_any_machine(recorded: Callable[..., Said]
     assert "in bfloat16, " in strict.step("golden")["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.live
 def test_golden_answers_of_another_model_are_stale(shop: Shop, recorded: Callable[..., Said]) -> None:
     assert recorded(lambda s: s).code == 0

@@ -165,7 +165,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 def test_what_a_client_sees_of_the_house_and_what_a_model_sees_of_the_client(house: House) -> None:
     _, headers, _ = house.ask(request())
-    own = {"id", "version", "arm", "level"}
+    own = {"id", "version", "arm", "level", "waited"}
     assert set(headers) == {"content-type", "content-length", "date", *(f"x-seatrial-{name}" for name in own)}
     told = house.canary.asked[-1].headers
     assert {name for name in told if name.startswith(("x-seatrial-", "x-envoy-"))} <= {

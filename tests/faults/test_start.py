@@ -229,7 +229,8 @@ def stopped() -> Iterator[Callable[[int], None]]:
             os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("victim", [pytest.param("envoy", marks=pytest.mark.slow), "fraud-2"])
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["envoy", "fraud-2"])
 def test_one_that_hangs_is_replaced_and_one_that_paused_is_not(
     make: Any, stopped: Callable[[int], None], victim: str
 ) -> None:
