@@ -13,30 +13,27 @@ NIGHT = "0 2 * * *"
 
 
 def github(pipeline: Pipeline) -> str:
-    """A GitHub Actions workflow. Steps that need an accelerator get a job of their own on a runner labelled *gpu*."""
+    """A GitHub Actions workflow. A job with a step that needs an accelerator runs where one is, labelled *gpu*."""
     events: dict[str, Any] = {"push": {}, "workflow_dispatch": {}}
     if nights := _schedules(pipeline):
         events["schedule"] = [{"cron": cron} for cron in nights]
-    jobs = {
-        "commit": _github_job("commit", "github.event_name != 'schedule'", "ubuntu-latest", _on(pipeline, "commit"))
-    }
+    jobs = {"commit": _github_job("commit", "github.event_name != 'schedule'", _on(pipeline, "commit"))}
     if nightly := _on(pipeline, "nightly"):
-        gpu = any(step.gpu for step in nightly)
-        runner: Any = ["self-hosted", "gpu"] if gpu else "ubuntu-latest"
-        jobs["nightly"] = _github_job("nightly", "github.event_name == 'schedule'", runner, nightly)
+        jobs["nightly"] = _github_job("nightly", "github.event_name == 'schedule'", nightly)
     return _text({"name": "seatrial", "on": events, "jobs": jobs})
 
 
-def _github_job(event: Event, when: str, runner: Any, steps: tuple[CIStep, ...]) -> dict[str, Any]:
+def _github_job(event: Event, when: str, steps: tuple[CIStep, ...]) -> dict[str, Any]:
+    gpu = any(step.gpu for step in steps)
     return {
         "if": when,
-        "runs-on": runner,
+        "runs-on": ["self-hosted", "gpu"] if gpu else "ubuntu-latest",
         "timeout-minutes": _minutes(steps),
         "steps": [
             {"uses": "actions/checkout@v4", "with": {"fetch-depth": 0}},
             {"uses": "actions/setup-python@v5", "with": {"python-version": "3.11"}},
             {"run": INSTALL},
-            {"run": _command(event, "${{ github.event.before }}", gpu=any(step.gpu for step in steps))},
+            {"run": _command(event, "${{ github.event.before }}", gpu=gpu)},
             {"uses": "actions/upload-artifact@v4", "if": "always()", "with": {"name": f"ci-{event}", "path": "ci.xml"}},
         ],
     }
