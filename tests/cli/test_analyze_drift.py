@@ -187,7 +187,8 @@ def test_three_years_of_weeks_without_drift_and_the_same_with_a_shift(files: Pat
     asked = ("--time", "at", "--window", "7d", "--least", "psi=0", "--least", "tail=0", "--json")
     calm = run("analyze", "drift", "year.parquet", "calm.parquet", *asked).json
     alarms = sum(bool(w["drifted"]) for w in calm["windows"])
-    assert alarms <= 15, f"{alarms} of 156 weeks: 5% are 8, and by chance up to 15"
+    # The scale is learned from 52 weeks only: an unlucky year errs by a tenth, and all later weeks share it.
+    assert alarms <= 24, f"{alarms} of 156 weeks: 5% are 8; a year that looks calm by chance makes it three times that"
     lasting = run("analyze", "drift", "year.parquet", "calm.parquet", *asked, "--persist", "2")
     assert (lasting.code, lasting.json["drifted"]) == (0, [])
     shifted = run("analyze", "drift", "year.parquet", "shift.parquet", *asked, "--persist", "2")

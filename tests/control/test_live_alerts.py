@@ -73,7 +73,7 @@ def test_a_quiet_release_is_told_at_its_start_and_its_end(make: Any, receiver: R
     live.hour(5, live.people(5, 100))
     live.operations.kill(live.model, reason="wrong currency", actor="ann")
     live.operations.revive(live.model, reason="fixed", actor="ann")
-    live.operations.rollback(live.model, reason="complaints", actor="ann")
+    live.operations.undo(first, reason="complaints", actor="ann")
     loud = [
         ("rollout.start", second), ("rollout.step_back", second), ("rollout.abort", second),
         ("model.kill", "fraud"), ("model.revive", "fraud"), ("model.rollback", "fraud"),

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(900)]
+from onedemo import one_demo as one_demo
+
+pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("one_demo")]
 
 SHIPPED = Path(__file__).parents[2] / "src" / "seatrial" / "demo"
 

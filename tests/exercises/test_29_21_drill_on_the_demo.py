@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from livesystem import Live
+from onedemo import one_demo as one_demo
 
-pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.usefixtures("one_demo")]
 
 EXECUTABLE = str(Path(sys.executable).parent / "seatrial")
 SHIPPED = Path(__file__).parents[2] / "src" / "seatrial" / "demo"

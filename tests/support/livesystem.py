@@ -301,9 +301,11 @@ class Live:
             return [entry.action for entry in reversed(tx.audit.log(1000))]
 
     def events(self) -> pa.Table:
-        """Everything captured of the model."""
-        parts = list_parts(model_directory(self.project.events, self.model))
-        return read_parts(parts, event_schema(()))
+        """Everything captured of the model; read anew where parts were merged meanwhile."""
+        for _ in range(5):
+            with contextlib.suppress(FileNotFoundError):
+                return read_parts(list_parts(model_directory(self.project.events, self.model)), event_schema(()))
+        raise AssertionError("parts vanish faster than they are read")
 
     def captured(self, rollout: str) -> Counter[tuple[int, str]]:
         """Requests in the log per (phase, arm)."""

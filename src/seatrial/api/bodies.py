@@ -8,9 +8,9 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Strict, TypeAdapter, ValidationError
 
 from seatrial.ci.pipeline import Event
 from seatrial.ci.results import Run, StepResult
@@ -183,7 +183,7 @@ class Proof:
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
-    load: float = 0.0
+    load: Annotated[float, Strict()] = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

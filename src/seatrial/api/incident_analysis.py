@@ -18,7 +18,7 @@ def analysis(
     wired: Wired,
     model: str | None = None,
     since: str = "30d",
-    baseline: Annotated[float | None, Query(ge=0)] = None,
+    baseline: Annotated[float | None, Query(ge=0, le=1_000_000)] = None,
     window: str = "1h",
 ) -> dict[str, Any]:
     """Kills, rollbacks and aborts: common factors, rate against expectation, true or false, and what changed."""

@@ -27,7 +27,9 @@ def analyse(
     since: Annotated[str, typer.Option(metavar="WHEN", help="A span (30d) or a time (2026-03-01).")] = LAST_MONTH,
     baseline: Annotated[
         float | None,
-        typer.Option(min=0, metavar="A_MONTH", help="How many a month are normal.", show_default="from history"),
+        typer.Option(
+            min=0, max=1e6, metavar="A_MONTH", help="How many a month are normal.", show_default="from history"
+        ),
     ] = None,
     window: Annotated[str, typer.Option(metavar="SPAN", help="How long before each its trouble is looked for.")] = "1h",
     chart: Annotated[Path | None, typer.Option(metavar="FILE", help="Also a picture, .svg or .png.")] = None,

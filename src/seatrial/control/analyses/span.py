@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 from seatrial.errors import UsageError
 from seatrial.values import Duration
 
+CENTURY_S: Final = 100 * 365.25 * 86_400
+
 
 def span_of(text: str, option: str) -> Duration:
-    """A span that is not empty. Raises UsageError (ST0358)."""
+    """A span that is not empty, of a century at most. Raises UsageError (ST0358)."""
     try:
         found = Duration.parse(text)
     except ValueError:
         found = Duration(0.0)
-    if found.seconds <= 0:
+    if not 0 < found.seconds <= CENTURY_S:
         raise UsageError("ST0358", f"{option}: '{text}' is not a span of time.", remedy=f"e.g. {option} 1h or 30d")
     return found
 
