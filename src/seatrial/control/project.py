@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from seatrial.control.alerting.targets import AlertTarget, check_targets
 from seatrial.errors import NotFound, UsageError
 from seatrial.governance.drills.policy import DrillPolicy
+from seatrial.registry.version import check_name
 from seatrial.values import Duration, Size, to_camel
 
 CONFIG_FILE = "seatrial.yaml"
@@ -223,7 +224,7 @@ class Project:
 
     def review(self, model: str) -> Path:
         """Requests of a model that people decide."""
-        return self.state / "review" / model
+        return self.state / "review" / check_name(model)
 
     def host_directory(self, model: str, version: int | str) -> Path:
         return self.state / "hosts" / f"{model}-{version}"
