@@ -13,7 +13,7 @@ from seatrial.errors import SeatrialError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The newest revision. Known here so that opening an up-to-date store does not import Alembic."""
 
 _ALEMBIC: Final = threading.Lock()  # its environment is a global of the process
