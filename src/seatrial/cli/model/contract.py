@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import wraps
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -18,59 +20,57 @@ if TYPE_CHECKING:
 PANEL = "What callers and the log agree on"
 
 
-def _option(*flags: str, metavar: str | None = None, help: str) -> Any:
-    return typer.Option(*flags, metavar=metavar, help=help, rich_help_panel=PANEL)
+def _option(kind: Any, flag: str, *, metavar: str | None = None, help: str) -> Any:
+    return Annotated[kind | None, typer.Option(flag, metavar=metavar, help=help, rich_help_panel=PANEL)]
 
 
-Wire = Annotated[WireFormat | None, _option("--wire", help="Wire format; by path and shape of each request without.")]
-Score = Annotated[str | None, _option("--score", metavar="POINTER", help="Where the answer has the number: /output.")]
-Label = Annotated[str | None, _option("--label", metavar="POINTER", help="Where the answer has the class.")]
-Rows = Annotated[str | None, _option("--rows", metavar="POINTER", help="Where a JSON request has its rows: /items.")]
-OutputName = Annotated[
-    str | None, _option("--output-name", metavar="NAME", help="The tensor or column that is the answer.")
-]
-Items = Annotated[
-    str | None, _option("--items", metavar="POINTER", help="Where the answer has a ranked list's ids: /items/*/id.")
-]
-ItemScores = Annotated[str | None, _option("--item-scores", metavar="POINTER", help="Where it has their scores.")]
-TopK = Annotated[int | None, _option("--top-k", metavar="N", help="Of a ranked list so many are kept; 10 without.")]
-OutcomeKey = Annotated[
-    str | None, _option("--outcome-key", metavar="FIELD", help="Field of a row that outcomes are reported under.")
-]
-KeepFeature = Annotated[
-    list[str] | None, _option("--keep-feature", metavar="NAME", help="Kept in the log; may repeat. '*': all.")
-]
-Retention = Annotated[str | None, _option("--retention", metavar="30d", help="How long predictions are kept.")]
+_OPTIONS: Final[dict[str, Any]] = {
+    "wire": _option(WireFormat, "--wire", help="Wire format; by path and shape of each request without."),
+    "score": _option(str, "--score", metavar="POINTER", help="Where the answer has the number: /output."),
+    "label": _option(str, "--label", metavar="POINTER", help="Where the answer has the class."),
+    "rows": _option(str, "--rows", metavar="POINTER", help="Where a JSON request has its rows: /items."),
+    "output_name": _option(str, "--output-name", metavar="NAME", help="The tensor or column that is the answer."),
+    "items": _option(str, "--items", metavar="POINTER", help="Where the answer has a ranked list's ids: /items/*/id."),
+    "item_scores": _option(str, "--item-scores", metavar="POINTER", help="Where it has their scores."),
+    "top_k": _option(int, "--top-k", metavar="N", help="Of a ranked list so many are kept; 10 without."),
+    "outcome_key": _option(
+        str, "--outcome-key", metavar="FIELD", help="Field of a row that outcomes are reported under."
+    ),
+    "keep_feature": _option(list[str], "--keep-feature", metavar="NAME", help="Kept in the log; may repeat. '*': all."),
+    "retention": _option(str, "--retention", metavar="30d", help="How long predictions are kept."),
+}
+
+_FIELDS: Final = {"wire": "format", "output_name": "output", "keep_feature": "features"}
+"""Fields of a contract whose flag has another name."""
+
+Given = dict[str, Any]
+"""The fields of a contract that were given on the command line."""
 
 
-def changes(
-    wire: str | None,
-    score: str | None,
-    label: str | None,
-    rows: str | None,
-    output_name: str | None,
-    items: str | None,
-    item_scores: str | None,
-    top_k: int | None,
-    outcome_key: str | None,
-    keep_feature: Sequence[str] | None,
-    retention: str | None,
-) -> dict[str, Any]:
-    """The fields of a contract that were given."""
-    given = {
-        "format": wire,
-        "score": score,
-        "label": label,
-        "rows": rows,
-        "output": output_name,
-        "items": items,
-        "item_scores": item_scores,
-        "top_k": top_k,
-        "outcome_key": outcome_key,
-        "features": tuple(keep_feature) if keep_feature else None,
-        "retention": None if retention is None else _duration(retention),
-    }
-    return {name: value for name, value in given.items() if value is not None}
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the flags of a contract: it takes what was given as ``given``, in the contract's own fields."""
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        flags = {name: arguments.pop(name) for name in _OPTIONS}
+        command(**arguments, given=_changes(flags))
+
+    own = signature(command, eval_str=True)
+    flags = [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=kind) for name, kind in _OPTIONS.items()]
+    taken = [one.replace(kind=Parameter.KEYWORD_ONLY) for name, one in own.parameters.items() if name != "given"]
+    parameters = [*taken, *flags]
+    vars(run)["__signature__"] = own.replace(parameters=parameters)
+    run.__annotations__ = {one.name: one.annotation for one in parameters}
+    return run
+
+
+def _changes(flags: Mapping[str, Any]) -> Given:
+    given = {_FIELDS.get(name, name): value for name, value in flags.items() if value is not None and value != []}
+    if "features" in given:
+        given["features"] = tuple(given["features"])
+    if "retention" in given:
+        given["retention"] = _duration(given["retention"])
+    return given
 
 
 def agreed(project: Project, model: str, given: dict[str, Any], *, reset: bool = False) -> Contract | None:
