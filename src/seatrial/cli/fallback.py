@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from seatrial.cli import output
-from seatrial.cli.session import actor, opened, project_of
+from seatrial.cli.model.safety import secured
+from seatrial.cli.session import opened, project_of
 from seatrial.errors import Exit, UsageError
 
 app = typer.Typer(help="Who answers for a model when none of its versions does.", no_args_is_help=True)
@@ -31,10 +32,7 @@ def set_chain(
     as_json: output.Json = False,
 ) -> None:
     """Put levels below the previous version, or take them out. What is given is changed and audited, the rest stays."""
-    from seatrial.cli.client import Client, NotRunning
-    from seatrial.control.documents import catalog
     from seatrial.control.levels import fallbacks
-    from seatrial.control.operations import Operations
 
     if all(value is None for value in (rules, last, review_limit)):
         raise UsageError("ST0708", f"nothing is to change in the chain of '{model}'.", remedy="--rules, --last, ...")
@@ -46,16 +44,7 @@ def set_chain(
         changes |= {"rules": fallbacks.put_rules(project, Path(rules)), "reviewed_by": reviewed_by}
     if last is not None:
         changes["last"] = None if last == "none" else last
-    with opened(project) as store:
-        with store.read() as tx:
-            safety = tx.models.get_model(model).safety
-        wanted = replace(safety, fallback=replace(safety.fallback, **changes))
-        try:
-            Client(project).put(f"/v1/models/{model}/safety", wanted.document())
-        except NotRunning:
-            Operations(project, store).secure(model, wanted, actor=actor())
-        with store.read() as tx:
-            document = catalog.model(tx, project, model)
+    document = secured(project, model, lambda known: replace(known, fallback=replace(known.fallback, **changes)))
     if as_json:
         output.data(document)
     else:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seatrial.cli import output
 from seatrial.cli.session import actor, opened, project_of
-from seatrial.registry.safety import Impact, StandbyPolicy
+from seatrial.registry.safety import Impact, Safety, StandbyPolicy
+
+if TYPE_CHECKING:
+    from seatrial.control.project import Project
 
 
 def safety(
@@ -21,23 +25,9 @@ def safety(
     as_json: output.Json = False,
 ) -> None:
     """How careful to be with a model; what is given is changed and audited, the rest stays."""
-    from seatrial.cli.client import Client, NotRunning
-    from seatrial.control.documents import catalog
-    from seatrial.control.operations import Operations
-
-    project = project_of(context)
     changes = {"tier": tier, "impact": impact, "standby": standby}
     given: dict[str, Any] = {field: value for field, value in changes.items() if value is not None}
-    with opened(project) as store:
-        with store.read() as tx:
-            wanted = replace(tx.models.get_model(name).safety, **given)
-        if given:
-            try:
-                Client(project).put(f"/v1/models/{name}/safety", wanted.document())
-            except NotRunning:
-                Operations(project, store).secure(name, wanted, actor=actor())
-        with store.read() as tx:
-            document = catalog.model(tx, project, name)
+    document = secured(project_of(context), name, lambda known: replace(known, **given))
     if as_json:
         output.data(document)
     else:
@@ -45,3 +35,22 @@ def safety(
             f"{name}: "
             + ", ".join(f"{field} {value}" for field, value in document["safety"].items() if field != "fallback")
         )
+
+
+def secured(project: Project, name: str, change: Callable[[Safety], Safety]) -> dict[str, Any]:
+    """The model after a change of how careful to be with it: by the control plane if it runs. Document of a model."""
+    from seatrial.cli.client import Client, NotRunning
+    from seatrial.control.documents import catalog
+    from seatrial.control.operations import Operations
+
+    with opened(project) as store:
+        with store.read() as tx:
+            known = tx.models.get_model(name).safety
+        wanted = change(known)
+        if wanted != known:
+            try:
+                Client(project).put(f"/v1/models/{name}/safety", wanted.document())
+            except NotRunning:
+                Operations(project, store).secure(name, wanted, actor=actor())
+        with store.read() as tx:
+            return catalog.model(tx, project, name)
