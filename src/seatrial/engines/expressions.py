@@ -126,8 +126,8 @@ def around_windows(moment: Any, *, before: int = 0, after: int = 0) -> Any:
 
 def micro(value: Any) -> Any:
     """Whole millionths, halves away from zero."""
-    size = (ibis.least(value.abs(), MAX_SIZE) * float(MICRO) + 0.5).floor()
-    return (size * value.sign()).cast("int64")
+    size = ibis.greatest(ibis.least(value, MAX_SIZE), -MAX_SIZE)
+    return (size * float(MICRO)).round().cast("int64")
 
 
 def holds(condition: Any) -> Any:
@@ -210,9 +210,14 @@ def cross_sums(rows: ir.Table, clock: Clock, by: Sequence[str], sums: Mapping[st
     """
     keyed = rows.mutate(stratum=clock.stratum(rows.t), **sums)
     totals = {
-        name: keyed.count(where=keyed[name]) if keyed[name].type().is_boolean() else keyed[name].sum() for name in sums
+        name: count_if(keyed[name]) if keyed[name].type().is_boolean() else keyed[name].sum() for name in sums
     }
     return keyed.group_by(["stratum", *by]).agg(**totals, **{name: make(keyed) for name, make in more.items()})
+
+
+@ibis.udf.agg.builtin(signature=(("boolean",), "int64"))
+def count_if(condition):  # type: ignore[no-untyped-def]
+    """How often a condition holds, as DuckDB and Spark count it themselves: faster than to filter for each count."""
 
 
 def segment_column(name: str) -> str:
