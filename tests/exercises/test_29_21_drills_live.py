@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from seatrial.control.drills.documents import drill_document, evidence_of
 from seatrial.errors import Conflict
 from seatrial.governance.drills.judge import judge
 from seatrial.governance.drills.steps import STEPS
+from seatrial.registry.fallback import Fallback
+from seatrial.registry.safety import Safety
 from seatrial.rollout.plan import Plan
 from seatrial.store.plans import parse_plan
 
@@ -83,6 +87,22 @@ def test_a_sabotaged_standby_fails_the_drill_by_its_own_criterion(make: Any) -> 
     assert done["status"] == "failed"
     assert done["verdict"]["failed"] == ["standby"]
     assert "does not serve" in next(c["measured"] for c in done["verdict"]["criteria"] if c["name"] == "standby")
+
+
+def test_the_banner_that_no_model_decided_is_part_of_the_drill(make: Any) -> None:
+    live = promoted(make, request="10s")
+    live.operations.secure(live.model, Safety(fallback=Fallback(last="banner")), actor="ann")
+    done = drilled(live)
+    asked = {step["name"]: step["evidence"] for step in done["steps"]}["verify"]["fallback"]
+    assert asked == [{"level": "banner", "answers": True, "problem": None}]
+    assert done["status"] == "passed", done["verdict"]
+    (pid,) = (pid for key, pid in live.controller.hosts.pids().items() if key == (live.model, "banner"))
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        again = drilled(live)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert again["verdict"]["failed"] == ["fallback"]
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2])

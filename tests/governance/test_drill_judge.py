@@ -34,6 +34,7 @@ def test_a_good_drill_passes_all_criteria() -> None:
         (changed("verify", split={"v2": 0.99, "v3": 0.01}), ["previous_version"]),
         (changed("rollback", canaryRequestsAfter=1), ["previous_version"]),
         (changed("verify", standby={"serves": False, "text": "v1 does not serve"}), ["standby"]),
+        (changed("verify", fallback=[{"level": "banner", "answers": False, "problem": "500"}]), ["fallback"]),
         (changed("verify", logged=899), ["data_intact"]),
         (changed("verify", auditWhole=False), ["data_intact"]),
         (changed("verify", pointers={"champion": 3, "previous": 2}), ["data_intact"]),
@@ -52,6 +53,13 @@ def test_targets_are_met_at_the_limit_itself() -> None:
 
 def test_a_model_without_a_standby_is_not_failed_for_it() -> None:
     assert judge(changed("verify", standby=None)).passed
+
+
+@pytest.mark.parametrize("levels", [[], [{"level": "banner", "answers": True, "problem": None}]])
+def test_levels_below_the_standby_have_to_answer_where_there_are_any(levels: list[dict[str, Any]]) -> None:
+    verdict = judge(changed("verify", fallback=levels))
+    assert verdict.passed
+    assert "fallback" in [criterion.name for criterion in verdict.criteria]
 
 
 def test_a_drill_that_was_not_finished_fails() -> None:

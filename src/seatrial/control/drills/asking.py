@@ -70,6 +70,11 @@ class Asker:
         self._model, self._bodies = model, bodies
         self._name, self._count = f"drill-{secrets.token_hex(4)}", 0
 
+    @property
+    def sample(self) -> Body:
+        """One of the requests."""
+        return self._bodies[0]
+
     def batch(self, count: int, at: datetime | None = None) -> Told:
         """``count`` requests of new units."""
         jobs = [(f"{self._name}-{self._count + n}", self._bodies[n % len(self._bodies)]) for n in range(count)]

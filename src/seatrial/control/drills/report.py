@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
 from typing import Any
 
+from seatrial.control.documents import page
+from seatrial.control.documents.page import Section
 from seatrial.errors import UsageError
 from seatrial.governance.drills.steps import ABOUT, STEPS
 
 Document = Mapping[str, Any]
 BLANK = "…"
 """What is still to be filled in."""
-
-STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#24303b}
-table{border-collapse:collapse;margin:.5rem 0 1rem}td,th{border:1px solid #dfe4e9;padding:.3rem .6rem;text-align:left}
-th{background:#f4f6f8}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:1.6rem}"""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A heading with text, a table, or both."""
-
-    title: str
-    text: str = ""
-    columns: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = field(default=())
 
 
 def template() -> str:
@@ -44,31 +30,12 @@ actions: []            # each: {text: what to do, owner: who, due: 2026-04-01, d
 
 def markdown(drill: Document, trend: Sequence[Document]) -> str:
     """The whole review."""
-    lines = [f"# {_title(drill)}", ""]
-    for section in sections(drill, trend):
-        lines += [f"## {section.title}", ""]
-        if section.text:
-            lines += [section.text, ""]
-        if section.columns:
-            lines += [_row(section.columns), _row(["---"] * len(section.columns)), *map(_row, section.rows), ""]
-    return "\n".join(lines)
+    return page.markdown(_title(drill), sections(drill, trend))
 
 
 def html(drill: Document, trend: Sequence[Document], picture: str = "") -> str:
     """The same as one page that needs nothing else. ``picture``: SVG of the trend."""
-    parts = [f"<h1>{escape(_title(drill))}</h1>"]
-    for section in sections(drill, trend):
-        parts.append(f"<h2>{escape(section.title)}</h2>")
-        parts += [f"<p>{escape(line)}</p>" for line in section.text.splitlines() if line]
-        if section.columns:
-            head = "".join(f"<th>{escape(name)}</th>" for name in section.columns)
-            body = "".join(f"<tr>{''.join(f'<td>{escape(c)}</td>' for c in row)}</tr>" for row in section.rows)
-            parts.append(f"<table><tr>{head}</tr>{body}</table>")
-    page = "\n".join(parts)
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(_title(drill))}</title>'
-        f"<style>{STYLE}</style><body>{page}{picture}</body></html>\n"
-    )
+    return page.html(_title(drill), sections(drill, trend), picture)
 
 
 def sections(drill: Document, trend: Sequence[Document]) -> Iterator[Section]:
@@ -143,7 +110,3 @@ def _timeline(drill: Document) -> Iterator[tuple[str, str, str, str]]:
 
 def _seconds(value: float | None) -> str:
     return "never" if value is None else f"{value:.2f} s"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

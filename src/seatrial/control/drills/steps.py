@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,9 +11,11 @@ from typing import Any, Final
 
 from seatrial.control.drills.asking import Asker, Told
 from seatrial.control.drills.scene import Scene, wait_for
+from seatrial.control.levels import fallbacks
 from seatrial.control.way_home.proof import prove_standby, record_proof, standby_of
 from seatrial.errors import Conflict, Unavailable
 from seatrial.governance.drills.steps import StepName
+from seatrial.registry.fallback import stand_ins
 
 Evidence = dict[str, Any]
 
@@ -200,7 +203,8 @@ def verify(run: Run) -> Evidence:
     counted, logged = _settled(scene, run.rollout)
     return {
         **told.document(), "split": scene.split(scene.model), "pointers": scene.pointers(),
-        "standby": _standby(run), "counted": counted, "logged": logged, "auditWhole": scene.audit_whole(),
+        "standby": _standby(run), "fallback": _fallback(run), "counted": counted, "logged": logged,
+        "auditWhole": scene.audit_whole(),
     }  # fmt: skip
 
 
@@ -227,6 +231,21 @@ def _standby(run: Run) -> Evidence | None:
         "version": proof.version, "policy": proof.policy, "seconds": proof.seconds, "answered": proof.answered,
         "serves": proof.answered == "prediction", "text": text,
     }  # fmt: skip
+
+
+def _fallback(run: Run) -> list[Evidence]:
+    """The levels below the standby, each asked at its host with what users sent: rules, and a queue or a banner."""
+    project, sample = run.scene.controller.project, run.asker.sample
+    with run.scene.controller.store.read() as tx:
+        model = tx.models.get_model(run.scene.model)
+    body = json.dumps(sample["body"]).encode()
+    asked = fallbacks.probe(project, model, body, path=sample["path"], content_type="application/json")
+    below = {one.level for one in stand_ins(model.safety.fallback)}
+    return [
+        {"level": line["level"], "answers": line["ok"], "problem": line["problem"]}
+        for line in asked["levels"]
+        if line["level"] in below
+    ]
 
 
 def restore(run: Run) -> Evidence:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -12,8 +12,8 @@ from seatrial.governance.drills.steps import STEPS
 SCHEMA: Final = "seatrial.drill-evidence.v1"
 
 CriterionName = Literal[
-    "complete", "share", "time_to_detect", "time_to_zero", "user_errors", "previous_version", "standby", "data_intact",
-    "restored",
+    "complete", "share", "time_to_detect", "time_to_zero", "user_errors", "previous_version", "standby", "fallback",
+    "data_intact", "restored",
 ]  # fmt: skip
 
 
@@ -72,6 +72,8 @@ def _criteria(evidence: Mapping[str, Any]) -> Iterator[Criterion]:
     yield Criterion("user_errors", f"{errors} of {asked:,} requests", "0", errors == 0 < asked)
     yield _previous(int(ready["champion"]), back, verify)
     yield _standby(verify["standby"])
+    if "fallback" in verify:  # evidence of drills from before it was asked for is judged as it was then
+        yield _fallback(verify["fallback"])
     yield _intact(ready, verify)
     yield _restored(ready, restore)
 
@@ -101,6 +103,16 @@ def _standby(found: Mapping[str, Any] | None) -> Criterion:
     if found is None:
         return Criterion("standby", "none: the champion is the first", "serves, if there is one", True)
     return Criterion("standby", str(found["text"]), "serves", bool(found["serves"]))
+
+
+def _fallback(levels: Sequence[Mapping[str, Any]]) -> Criterion:
+    """Who answers when no version does: rules, a queue that people decide, a banner that says that no model did."""
+    if not levels:
+        return Criterion("fallback", "none: no level below the standby", "each answers, if there are any", True)
+    told = ", ".join(
+        f"{one['level']} answers" if one["answers"] else f"{one['level']} does not: {one['problem']}" for one in levels
+    )
+    return Criterion("fallback", told, "each answers", all(bool(one["answers"]) for one in levels))
 
 
 def _intact(ready: Mapping[str, Any], verify: Mapping[str, Any]) -> Criterion:
