@@ -1,7 +1,9 @@
-"""Drift of a wide table against its reference, with reading it from Parquet, beside scipy's tests of its columns."""
+"""Drift of a wide table against its reference, with reading it from Parquet, beside scipy's tests and evidently."""
 
 from __future__ import annotations
 
+import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,16 +14,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.environments import python_of
+from benchmarks.machine import Missing
 from benchmarks.table import Result, Target
 from seatrial.control.analyses.drift import Drift, Known, Question, drift, learn
 from seatrial.engines.drift import open_table
 
 COLUMNS = 100
 LIMIT = 0.5
+_HERE = Path(__file__).parent
 
 
-def bench(rows: int, rounds: int) -> Result:
-    """Medians of ``rounds`` over files that the page cache holds; scipy on a tenth of the columns, times ten."""
+def bench(rows: int, rounds: int, *, install: bool) -> Result:
+    """Medians of ``rounds`` over files that the page cache holds; rivals once, on a tenth of the columns, times ten.
+
+    ``install``: make evidently's environment where it is not there yet.
+    """
     result = Result("drift", f"Drift, {COLUMNS} columns x {rows:,} rows of floats")
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         reference, current = (_table(Path(scratch) / f"{name}.parquet", rows, seed)
@@ -35,6 +43,11 @@ def bench(rows: int, rounds: int) -> Result:
                    **{"of the bare read": compared / bare})  # fmt: skip
         result.add(what="seatrial, both tables from Parquet", seconds=both, **{"of the bare read": both / (2 * bare)})
         result.add(what="scipy ks_2samp and wasserstein_distance, both in memory", seconds=_scipy(reference, current))
+        try:
+            python = python_of("evidently", _HERE / "evidently.txt", make=install)
+            result.add(what="evidently DataDriftPreset, both tables from Parquet", seconds=_evidently(python, reference, current))
+        except Missing as missing:
+            result.add(what=f"evidently: {missing}")
     result.targets.append(Target(f"read and compared in less than {LIMIT} s", f"{compared:.2f} s", compared < LIMIT))
     return result
 
@@ -72,6 +85,17 @@ def _scipy(reference: Path, current: Path) -> float:
         ks_2samp(before, now)
         wasserstein_distance(before, now)
     return (time.perf_counter() - began) * COLUMNS / len(names)
+
+
+def _evidently(python: Path, reference: Path, current: Path) -> float:
+    """Its time per column does not hang on their number: it goes from one to the next."""
+    columns = COLUMNS // 10
+    command = [python, _HERE / "drift_evidently.py", reference, current, str(columns)]
+    environment = {"PATH": os.environ["PATH"], "DO_NOT_TRACK": "1"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise Missing("its environment is broken")
+    return float(done.stdout.split()[-1]) * COLUMNS / columns
 
 
 def _median(rounds: int, run: Callable[[], object]) -> float:

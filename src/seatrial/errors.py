@@ -46,6 +46,12 @@ class Conflict(SeatrialError):
     """Somebody else changed the object first (compare-and-swap lost), or it is busy."""
 
 
+class ApprovalNeeded(Conflict):
+    """People still have to say yes."""
+
+    exit_code = Exit.APPROVAL_NEEDED
+
+
 class PlanError(UsageError):
     """A plan that cannot be honoured."""
 

@@ -12,6 +12,7 @@ from seatrial.cli.trigger import template
 
 LOSS = ("--cost", "200", "--loss", "1000/pct-day")
 TRAINED = ("cadence", "optimise", *LOSS)
+YEAR = ("--from", "2026-01-01", "--until", "2026-12-31")
 COMPARED = ("cadence", "compare", "1h", "4h", "--cost", "15")
 
 
@@ -26,6 +27,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("ended.yaml").write_text("- {at: 2026-03-07 12:00, run: failed}\n")
     Path("odd.yaml").write_text("- {at: never}\n")
     Path("falls.csv").write_text("age_days,decline\n1,-1\n")
+    Path("lone.csv").write_text("period,age_days,loss\na,1,1\nb,2,1\nc,3,1\n")
+    Path("ageless.csv").write_text("period,loss\na,1\n")
+    Path("ages.csv").write_text("period,age_days,loss\n" + "".join(f"{p},{a},1\n" for p in "abc" for a in (0, 1)))
+    Path("windows.csv").write_text("period,window_days,loss\na,7,1\nb,7,2\nc,7,1\n")
+    Path("twice.csv").write_text("period,window_days,loss\na,7,1\na,7,2\n")
+    Path("endless.csv").write_text("period,window_days,loss\na,-7,1\n")
     Path("other.csv").write_text("age,loss\n1,2\n")
     return tmp_path
 
@@ -50,6 +57,30 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("cadence", "compare", "4h", "1h", "--cost", "15"), "ST0389"),
         ((*COMPARED, "--backtest", "none.csv"), "ST0388"),
         ((*COMPARED, "--backtest", "other.csv"), "ST0388"),
+        ((*COMPARED, "--backtest", "b.csv", "--run", "true"), "ST1350"),
+        ((*COMPARED, "--run", "true"), "ST1352"),
+        ((*COMPARED, "--run", "true", *YEAR[:2], "--until", "soon"), "ST1352"),
+        ((*COMPARED, "--run", "true", *YEAR[:2], "--until", "2025-12-01"), "ST1352"),
+        ((*COMPARED, "--run", "true", *YEAR, "--window", "ever:7d"), "ST1352"),
+        (("cadence", "compare", "2h", "5h", "--cost", "15", "--run", "true", *YEAR), "ST1352"),
+        ((*COMPARED, "--run", "'", *YEAR), "ST1353"),
+        ((*COMPARED, "--run", "", *YEAR), "ST1353"),
+        ((*COMPARED, "--run", "no-such-program", *YEAR), "ST1353"),
+        ((*COMPARED, "--run", "false", *YEAR), "ST1354"),
+        ((*COMPARED, "--run", "sleep 60", *YEAR, "--timeout", "10ms"), "ST1354"),
+        ((*COMPARED, "--run", "true", *YEAR), "ST1355"),
+        (("cadence", "curve", "--log", "none.csv"), "ST0388"),
+        (("cadence", "curve", "--log", "other.csv"), "ST0388"),
+        (("cadence", "curve", "--log", "lone.csv"), "ST1350"),
+        (("cadence", "curve", "--log", "ageless.csv"), "ST1350"),
+        (("cadence", "curve", "--log", "ages.csv", "--out", "none/curve.csv"), "ST1351"),
+        (("cadence", "window"), "ST1350"),
+        (("cadence", "window", "--backtest", "lone.csv"), "ST0388"),
+        (("cadence", "window", "--backtest", "windows.csv"), "ST1350"),
+        (("cadence", "window", "--backtest", "twice.csv"), "ST1350"),
+        (("cadence", "window", "--backtest", "endless.csv"), "ST1350"),
+        (("cadence", "window", "--run", "true", *YEAR, "--window", "decay:7d"), "ST1352"),
+        (("cadence", "window", "--run", "true", *YEAR), "ST1350"),
         (("trigger", "templates", "churn"), "ST0390"),
         (("trigger", "lint", "none.yaml"), "ST0390"),
         (("trigger", "lint", "wrong.yaml"), "ST0390"),

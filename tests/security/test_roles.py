@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seatrial.api.approvals import ROLES as FORMS
 from seatrial.api.buttons import ROLES
 from seatrial.api.security import Needs
 from seatrial.registry.people import Role
@@ -19,7 +20,7 @@ from seatrial.registry.people import Role
 DOC = Path(__file__).parents[2] / "docs" / "security.md"
 SAFE = {"GET", "HEAD"}
 FOR_ALL = {("POST", "/login"), ("POST", "/logout")}
-BY_BUTTON = {("POST", "/rollouts/{name}/{verb}"), ("POST", "/models/{name}/{verb}")}
+BY_BUTTON = {("POST", f"/{noun}/{{name}}/{{verb}}") for noun in ("rollouts", "models", "approvals")}
 """Forms of the pages: their role is that of the button, held to the API's own below."""
 
 BELOW = {
@@ -32,6 +33,7 @@ BELOW = {
 FILL = {
     "model": "fraud", "rollout": "fraud", "verb": "pause", "name": "ann", "version": "2", "incident": "i-0001",
     "review": "q-1", "drill": "d-0001", "number": "1", "run": "ci-0001",
+    "request": "a-0001",
 }  # fmt: skip
 
 
@@ -102,6 +104,11 @@ def test_the_buttons_of_the_pages_ask_for_the_same_roles(api: Any) -> None:
         ]
         general = documented["POST", "/v1/rollouts/{rollout}/{verb}"]
         assert role in (*own, general) if any(own) else role is general, verb
+
+
+def test_the_forms_of_an_approval_ask_for_the_same_roles(api: Any) -> None:
+    documented = _of_document()
+    assert {verb: documented["POST", f"/v1/approvals/{{request}}/{verb}"] for verb in FORMS} == FORMS
 
 
 def test_code_is_run_for_admins_only(api: Any) -> None:

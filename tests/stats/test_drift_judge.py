@@ -1,9 +1,11 @@
 """Drift is what is sure and large: clean windows raise no more findings than allowed, planted shifts are found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from seatrial.stats.drift.calibrate import dependence
+from seatrial.stats.drift.calibrate import dependence, total
 from seatrial.stats.drift.categories import Categories
 from seatrial.stats.drift.cells import Cells, frame_of
 from seatrial.stats.drift.judge import Rules, judge, persistent
@@ -109,6 +111,45 @@ def test_chunks_of_the_reference_tell_how_far_apart_days_lie() -> None:
     assert honest <= 9
     moved = next(m for m in numeric(whole, Cells.of(frame, day(3.0)), factor) if m.name == "psi")
     assert moved.p_value < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("chunks", "level"), [(52, 0.1), (52, 0.3), (10, 0.1)])
+def test_few_chunks_raise_no_more_alarms_than_many(chunks: int, level: float) -> None:
+    """Four references, a year of weeks after each, ten columns: how uneven weeks are is estimated, and that counts."""
+    rng, alarms, found = np.random.default_rng(23), 0, 0
+    rules = Rules(least=dict.fromkeys(("psi", "tail", "missing"), 0.0))
+
+    def week(shift: float = 0.0) -> Floats:
+        return rng.normal(rng.normal(shift, level), 1, size=400)
+
+    for _ in range(4):
+        known = []
+        for _ in range(10):
+            weeks = [week() for _ in range(chunks)]
+            frame = frame_of(np.concatenate(weeks))
+            counted = [Cells.of(frame, one) for one in weeks]
+            known.append((frame, total(counted), dependence(counted)))
+        for number in range(52):
+            moved = 9 * level if number == 51 else 0.0
+            measures = {str(i): numeric(whole, Cells.of(frame, week(0.0 if i else moved)), learned)
+                        for i, (frame, whole, learned) in enumerate(known)}  # fmt: skip
+            drifted = {f.column for f in judge(measures, rules) if f.drift}
+            alarms += bool(drifted - ({"0"} if moved else set()))
+            found += bool(moved) and "0" in drifted
+    assert alarms <= 20, f"{alarms} of 208 weeks: 5% are 10, and by chance up to 20"
+    assert found == 4
+
+
+def test_a_weighted_sum_of_squares_is_told_from_a_plain_one() -> None:
+    """One direction moves five times as much as the others: the exact tail, by simulation, against the calibrated p."""
+    rng = np.random.default_rng(5)
+    draws = (rng.normal(size=(200_000, 9)) ** 2) @ np.array([5.0, *[1.0] * 8])
+    learned = Dependence(scale=133 / 33, share=33**3 / 133**2 / 9, floor=(13 - 33**2 / 133) / 9)
+    for alpha in (0.05, 0.01, 0.001):
+        assert learned.chi_square_p(float(np.quantile(draws, 1 - alpha)), 9) == pytest.approx(alpha, rel=0.25)
+    assert replace(learned, known=20.0).chi_square_p(60.0, 9) > 3 * learned.chi_square_p(60.0, 9), "estimated from little"
+    assert Dependence(scale=0.5).chi_square_p(20.0, 9) == Dependence().chi_square_p(20.0, 9), "never surer"
 
 
 def test_what_is_missing_is_judged_and_a_bin() -> None:

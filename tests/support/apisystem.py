@@ -15,6 +15,7 @@ import pytest
 
 from seatrial.api.app import create_app
 from seatrial.control import access
+from seatrial.control.approvals import gate
 from seatrial.control.launch import Launch, begin, can_start
 from seatrial.control.operations import Operations, Switched
 from seatrial.control.project import Project
@@ -51,8 +52,11 @@ class Idle(Operations):
     """Operations without a running system: what is recorded is real, what moves traffic is only said to."""
 
     def _launch(self, asked: Launch) -> RolloutId:
+        gate.require(self.project, self.store, self.approvals, asked, self.clock.now())
         with self.store.begin() as tx:
-            return begin(tx, asked, can_start(tx, asked, killed=()), NOW)
+            rollout = begin(tx, asked, can_start(tx, asked, killed=()), NOW)
+            gate.begun(tx, self.project, asked, rollout, self.clock.now())
+        return rollout
 
     def by_hand(self, rollout: str, verb: Any, *, full: bool = False, reason: str = "", actor: str) -> Decision:
         with self.store.begin() as tx:

@@ -36,6 +36,7 @@ class Adoption:
     unit_header: str = "x-unit-id"
     owner: str = ""
     purpose: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
     contract: Contract | None = None
 
 
@@ -43,7 +44,7 @@ class Adoption:
 class Registration:
     """A new version; ``serving`` and ``lineage`` in the words of the registry (``trust_pickle``, ``data.rows``).
 
-    ``contract``: if given, the model's whole contract from now on.
+    ``contract``: if given, the model's whole contract from now on. ``signature``: of the artifact, ``KEY:VALUE``.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
@@ -53,6 +54,7 @@ class Registration:
     tags: dict[str, str] = field(default_factory=dict)
     unit_header: str = "x-unit-id"
     contract: Contract | None = None
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,12 @@ _ROLLOUT = ("rollout", "model")
 _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "model_info": ("Champion and previous champion of a model (1).", ("model", "champion", "previous")),
     "model_killed": ("Whether the kill switch of a model is on.", ("model",)),
+    "model_champion_since_timestamp_seconds": ("When the champion became it; its age is the time since.", ("model",)),
+    "model_data_end_timestamp_seconds": ("End of the data that the champion learned from.", ("model",)),
+    "training_run_info": ("The latest training run of a model (1).", ("model", "run", "status", "trigger")),
+    "training_run_started_timestamp_seconds": ("When it was started.", ("model",)),
+    "training_cost": ("What all training runs of a model cost, in the policy's money.", ("model",)),
+    "training_blocked": ("Whether failing data keep the model from being trained.", ("model",)),
     "alerts_undelivered": ("Alerts that a target lacks: pending ones are tried again, failed ones are not.",
                            ("target", "state")),
     "rollout_info": ("A rollout: candidate, champion, plan, status, stage (1).",
@@ -75,11 +81,30 @@ def _families(tx: Transaction, killed: Collection[str], weights: Weights) -> lis
         versions = [str(pointers.get(name, "")) for name in ("champion", "previous")]
         families["model_info"].add_metric([model.name, *versions], 1)
         families["model_killed"].add_metric([model.name], model.name in killed)
+        _add_training(families, tx, model.name)
         if tx.rollouts.list(model.name):
             _add_rollout(families, catalog.rollout(tx, model.name, weights))
     for (target, state), count in tx.alerts.undelivered().items():
         families["alerts_undelivered"].add_metric([target, state], count)
     return list(families.values())
+
+
+def _add_training(families: Mapping[str, GaugeMetricFamily], tx: Transaction, model: str) -> None:
+    """Times, not ages: they are right whenever somebody scrapes."""
+    moves = tx.models.pointer_history(model, "champion")
+    if moves and moves[-1].to_version is not None:
+        families["model_champion_since_timestamp_seconds"].add_metric([model], moves[-1].at.timestamp())
+        lineage = tx.models.get_version(model, moves[-1].to_version).lineage
+        if lineage is not None and lineage.data is not None and lineage.data.end is not None:
+            families["model_data_end_timestamp_seconds"].add_metric([model], lineage.data.end.timestamp())
+    for stored in tx.training.policies():
+        if stored.model == model:
+            families["training_blocked"].add_metric([model], stored.state["checks_failed"] is not None)
+    if runs := tx.training.runs(model):
+        last = runs[-1]
+        families["training_run_info"].add_metric([model, last.id, last.status, last.document["trigger"]], 1)
+        families["training_run_started_timestamp_seconds"].add_metric([model], last.started_at.timestamp())
+        families["training_cost"].add_metric([model], sum(run.document["cost"] or 0.0 for run in runs))
 
 
 def _add_rollout(families: Mapping[str, GaugeMetricFamily], r: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from seatrial.api.errors import Forbidden
 from seatrial.control.clock import aware
 from seatrial.control.documents import catalog, views
 from seatrial.control.documents.difference import difference
+from seatrial.control.holdouts import holdout_document
 from seatrial.control.levels import fallbacks
 from seatrial.control.way_home.proof import proof_document
 from seatrial.control.way_home.upkeep import standby_document
@@ -51,7 +52,7 @@ def adopt(model: str, body: Adoption, wired: Wired, caller: Operator) -> dict[st
     _check_may_agree(caller, body.contract)
     version = wired.operations.adopt(
         model, body.url, unit_header=body.unit_header, contract=body.contract,
-        actor=caller.name, owner=body.owner, purpose=body.purpose,
+        actor=caller.name, owner=body.owner, purpose=body.purpose, tags=body.tags,
     )  # fmt: skip
     return views.version_document(version)
 
@@ -72,6 +73,7 @@ def register(model: str, body: Registration, wired: Wired, caller: Operator) -> 
         actor=caller.name,
         unit_header=body.unit_header,
         contract=body.contract,
+        signature=body.signature,
     )
     return views.version_document(version)
 
@@ -94,6 +96,19 @@ def secure(model: str, body: Safety, wired: Wired, caller: Approver) -> dict[str
 def anchor(model: str, body: Anchor, wired: Wired, caller: Approver) -> dict[str, Any]:
     """Releases are held against this version together from now on; what was lost before it is written off."""
     return wired.operations.anchor(model, body.version, reason=body.reason, actor=caller.name)
+
+
+@router.get("/{model}/holdout")
+def holdout(model: str, wired: Wired) -> dict[str, Any]:
+    """Units that stay on the champion of before, and until when."""
+    with wired.store.read() as tx:
+        return holdout_document(tx, model)
+
+
+@router.post("/{model}/holdout/release")
+def release_holdout(model: str, body: Switch, wired: Wired, caller: Operator) -> dict[str, Any]:
+    """They get what everybody has, from now on."""
+    return wired.operations.release_holdout(model, reason=body.reason, actor=caller.name)
 
 
 @router.get("/{model}/fallback")

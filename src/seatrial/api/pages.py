@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from seatrial.api import buttons, html, login, reference, shadow
+from seatrial.api import approvals, buttons, html, login, reference, retraining, shadow
 from seatrial.api.board import Boards
 from seatrial.api.buttons import Button, Notes, model_buttons, rollout_buttons
 from seatrial.api.deps import Services
@@ -62,7 +62,8 @@ def install(app: FastAPI, wired: Services) -> None:
     releases = ReleasePages(wired.project, wired.store)
     app.state.desk = Desk(boards, releases, Figures(), watchman, Pulse(marks))
     app.state.notes = Notes()
-    for pages in (router, shadow.pages, buttons.router, login.router, reference.router):
+    parts = (shadow.pages, approvals.pages, retraining.pages, buttons.router, login.router, reference.router)
+    for pages in (router, *parts):
         app.include_router(pages)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     html.install(app)

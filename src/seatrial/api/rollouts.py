@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter
 
+from seatrial.api.approvals import signer_of
 from seatrial.api.bodies import Approval, ByHand, HardAlert, Reconciling, Retry, Start, WayHome, Withdrawal
 from seatrial.api.deps import Approver, Operator, Wired
 from seatrial.api.errors import Forbidden
@@ -80,7 +81,18 @@ def promote(rollout: str, body: ByHand, wired: Wired, caller: Approver) -> dict[
 @router.post("/{rollout}/approve")
 def approve(rollout: str, body: Approval, wired: Wired, caller: Approver) -> dict[str, Any]:
     """One approval of the stage it is in, by whom its plan lets and who did not begin it."""
-    decision = wired.operations.approve(rollout, reason=body.reason, actor=caller.name, role=caller.role)
+    signer = signer_of(caller, wired)
+    decision = wired.operations.approve(
+        rollout, reason=body.reason, actor=signer.name, role=signer.role, own=signer.own
+    )
+    return decision_document(decision)
+
+
+@router.post("/{rollout}/reject")
+def reject(rollout: str, body: Approval, wired: Wired, caller: Approver) -> dict[str, Any]:
+    """No to the stage it is in: it pauses until somebody decides."""
+    signer = signer_of(caller, wired)
+    decision = wired.operations.reject(rollout, reason=body.reason, actor=signer.name, role=signer.role, own=signer.own)
     return decision_document(decision)
 
 

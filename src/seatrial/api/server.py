@@ -24,9 +24,11 @@ from seatrial.control.alerting.lookout import Lookout
 from seatrial.control.controller import LEASE_TTL, Controller
 from seatrial.control.disk import disk_told
 from seatrial.control.gateway import gateway_of
+from seatrial.control.mlflow.watch import MlflowWatch
 from seatrial.control.operations import Operations
 from seatrial.control.project import Address, Project
 from seatrial.control.resume import resume
+from seatrial.control.retraining.workers import Retraining
 from seatrial.control.tenure import PID_FILE, directory_held, wait_for_lease
 from seatrial.control.traffic import STORE_DOWN
 from seatrial.errors import Unavailable
@@ -53,9 +55,11 @@ def serve(project: Project, *, standby: bool = False, lease_ttl: timedelta = LEA
     logging.getLogger("alembic").setLevel(logging.WARNING)
     sys.setswitchinterval(SWITCH_S)
     with _ending_on_signals(), _begun(project, standby, lease_ttl) as (controller, listener):
-        beside = (Courier(project, controller.store), Lookout(controller))
-        stopping = threading.Event()
         operations = Operations(project, controller.store, controller)
+        beside = (
+            Courier(project, controller.store), Lookout(controller), MlflowWatch(operations), Retraining(operations),
+        )  # fmt: skip
+        stopping = threading.Event()
         app = create_app(operations, project, controller.store, ready=controller.missing)
         server = Server(
             uvicorn.Config(

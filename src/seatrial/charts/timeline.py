@@ -84,13 +84,17 @@ def iso(time: datetime) -> str:
 
 
 def time_axis(decisions: Sequence[Decision]) -> alt.X:
-    """The shared x: event time in UTC, with ticks at whole hours or days."""
-    start, end = span(decisions)
+    """The shared x of pictures of one rollout."""
+    return axis_between(*span(decisions))
+
+
+def axis_between(start: datetime, end: datetime, field: str = "at:T") -> alt.X:
+    """Event time in UTC, with ticks at whole hours or days."""
     step = next((s for s in _STEPS if (end - start) / s <= MOST_TICKS), _STEPS[-1])
     first = _EPOCH + -((_EPOCH - start) // step) * step
     ticks = [first + i * step for i in range(int((end - first) / step) + 1)]
     return alt.X(
-        "at:T",
+        field,
         title=f"event time (UTC), {start:{'%Y' if step >= _DAY else '%-d %b %Y'}}",
         scale=alt.Scale(type="utc", domain=[iso(start), iso(end)], nice=False),
         axis=alt.Axis(

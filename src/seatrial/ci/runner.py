@@ -129,7 +129,8 @@ def _validated(check: ModelCheck, bench: Bench, candidate: ModelVersion) -> Foun
     slices = list(judged(check, labels, mine, theirs, columns))
     problems = [f"{one.name}: {one.problem}" for one in slices if one.problem and one.counts]
     against = None if theirs is None or bench.champion is None else bench.champion.number
-    return "; ".join(problems), {"champion": against, "slices": [one.document() for one in slices]}
+    told = {"champion": against, "table": table.digest(), "slices": [one.document() for one in slices]}
+    return "; ".join(problems), told
 
 
 def _scores(version: ModelVersion, bench: Bench, rows: Sequence[Mapping[str, Any]], role: str) -> Scores:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,13 @@ class Table:
             ) from None
         self.rows: int = self._data.count_rows()
         self.columns: tuple[str, ...] = tuple(self._data.schema.names)
+
+    def digest(self) -> str | None:
+        """SHA-256 of the file as it is; a directory has none."""
+        if not self.path.is_file():
+            return None
+        with self.path.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Raises UsageError for a column that is not there."""

@@ -14,8 +14,7 @@ from seatrial import __version__
 from seatrial.cli import (
     access,
     alerts,
-    audit,
-    cadence,
+    approvals,
     ci,
     demo,
     events,
@@ -24,10 +23,12 @@ from seatrial.cli import (
     incident_analysis,
     incidents,
     interventions,
+    mlflow,
     outcomes,
     project,
     recall,
     report,
+    retrain,
     review,
     rollout,
     switch,
@@ -38,8 +39,12 @@ from seatrial.cli.analyze import drift as analyze_drift
 from seatrial.cli.analyze import inputs as analyze_inputs
 from seatrial.cli.analyze import rankers as analyze_rankers
 from seatrial.cli.analyze import shadow as analyze_shadow
+from seatrial.cli.audit import app as audit
+from seatrial.cli.cadence import app as cadence
 from seatrial.cli.calc import app as calc
 from seatrial.cli.calc import incidents as calc_incidents
+from seatrial.cli.calc import review as calc_review
+from seatrial.cli.change import app as change
 from seatrial.cli.drill import app as drill
 from seatrial.cli.model import app as model
 from seatrial.cli.output import fail
@@ -68,23 +73,28 @@ analyze_rankers.add_to(analyze.app)
 analyze_drift.add_to(analyze.app)
 app.add_typer(analyze.app, name="analyze")
 switch.add_to(app)
-interventions.add_to(app, rollout.app)
+interventions.add_to(rollout.app)
+approvals.add_to(app)
 app.add_typer(fallback.app, name="fallback")
 app.add_typer(review.app, name="review")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(events.app, name="events")
 app.add_typer(audit.app, name="audit")
 app.add_typer(ci.app, name="ci")
+app.add_typer(mlflow.app, name="mlflow")
 app.add_typer(access.app, name="access")
 app.add_typer(alerts.app, name="alerts")
 incident_analysis.add_to(incidents.app)
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(recall.app, name="recall")
 app.add_typer(drill.app, name="drill")
+app.add_typer(change.app, name="change")
 calc_incidents.add_to(calc.app)
+calc_review.add_to(calc.app)
 app.add_typer(calc.app, name="calc")
 app.add_typer(cadence.app, name="cadence")
 app.add_typer(trigger.app, name="trigger")
+app.add_typer(retrain.app, name="retrain")
 report.add_to(app)
 demo.add_to(app)
 help.use_in(app)

@@ -1,4 +1,4 @@
-"""``seatrial approve``, ``rollout withdraw``, ``rollout alert``: what people and other systems add to the evidence."""
+"""``rollout withdraw``, ``rollout alert``: what people and other systems add to the evidence."""
 
 from __future__ import annotations
 
@@ -12,24 +12,9 @@ from seatrial.cli.session import opened, project_of
 Rollout = Annotated[str, typer.Argument(metavar="ID|MODEL", help="A rollout, or a model: its active one.")]
 
 
-def add_to(app: typer.Typer, rollouts: typer.Typer) -> None:
-    app.command()(approve)
+def add_to(rollouts: typer.Typer) -> None:
     rollouts.command()(withdraw)
     rollouts.command()(alert)
-
-
-def approve(
-    context: typer.Context,
-    rollout: Rollout,
-    reason: Annotated[str, typer.Option(help="What you looked at; goes into the audit log.")] = "",
-    as_json: output.Json = False,
-) -> None:
-    """Say yes to the stage a rollout is in, where its plan asks for that. Whoever began it cannot."""
-    name, decision = _post(context, rollout, "approve", {"reason": reason})
-    if as_json:
-        output.data(decision)
-    else:
-        output.text(f"✔ rollout '{name}': {decision['reason']}")
 
 
 def withdraw(

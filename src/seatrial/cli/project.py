@@ -89,10 +89,21 @@ def logs(
             sys.stdout.flush()
 
 
-def doctor(context: typer.Context, as_json: output.Json = False) -> None:
+def doctor(
+    context: typer.Context,
+    maturity: Annotated[
+        bool, typer.Option("--maturity", help="How far releases are automated, 0 to 3, and what raises it most.")
+    ] = False,
+    as_json: output.Json = False,
+) -> None:
     """Check this machine and this project; every line that is not ✔ says what to do."""
     from seatrial.cli.doctor import examine
+    from seatrial.cli.doctor import maturity as levels
 
+    if maturity:
+        document = levels.document(project_of(context))
+        output.data(document) if as_json else output.text("\n".join(levels.lines(document)))
+        return
     findings = examine(project_of(context))
     if as_json:
         output.data(

@@ -31,6 +31,17 @@ def rollouts(document: dict[str, Any]) -> Table:
     return table(headers, rows, right=("SET-WEIGHT",))
 
 
+def approvals(document: dict[str, Any]) -> Table:
+    headers = ("REQUEST", "RELEASE", "BY", "STATUS", "GIVEN", "ASKED BY", "ASKED", "MISSING")
+    rows = [
+        (a["id"], f"{a['model']} v{a['version']}", a["subject"], a["status"], f"{a['given']}/{a['needed']}",
+         a["requestedBy"], clock(a["requestedAt"]),
+         "; ".join([*a["missing"], *(f"review due {clock(r['due'])}" for r in a["reviews"])]))
+        for a in document["approvals"]
+    ]  # fmt: skip
+    return table(headers, rows)
+
+
 def models(document: dict[str, Any]) -> Table:
     headers = ("NAME", "CHAMPION", "CHALLENGER", "PREVIOUS", "VERSIONS", "ROLLOUT", "OWNER", "KILLED")
     rows = []

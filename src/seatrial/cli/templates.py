@@ -47,9 +47,36 @@ gateway:
 #    unannounced: true, seed: 7, share: 1%, targets: {{detect: 60s, zero: 60s}}}}
 #drills: null
 
+# Who says yes to a release before it begins (null: nobody is asked): people and their other names, who holds which
+# function, who belongs to a model's owner; how many must is said by triage.yaml, and at least by this, for example
+#   {{people: {{ann: [ann@example.com]}}, roles: {{risk: [ann, bob]}}, teams: {{credit: [carl]}},
+#    least: {{count: 1, roles: [risk], within: 5d}}, expires: 30d,
+#    emergency: {{roles: [admin], lasts: 4h, reviewWithin: 3d}}}}
+#approvals: null
+
 # Who is told when something happens, for example
 #   - {{name: ops, format: slack, urlEnv: SLACK_URL, kinds: ["rollout.*"], minSeverity: warning}}
 #alerts: []
+
+# What proves that nobody rewrote the audit log: its end, signed and kept where the log's owner cannot change it. key and
+# files lie outside of .seatrial; trusted: public keys that signed before. For example (`seatrial model keygen` makes a key)
+#   {{key: ~/keys/seatrial.pem, trusted: [], every: 1d, anchors: [{{name: vault, file: /mnt/worm/anchors.jsonl}}]}}
+#audit: {{key: "", trusted: [], every: 1d, anchors: []}}
+
+# How long records are kept (null: events as long as capture says, all else for ever), of all models or of one, for example
+#   {{evidence: 3653d, models: {{credit: {{events: 365d}}}}}}. Tier 1 and regulated models have floors: docs/audit.md.
+#retention: {{events: null, evidence: null, artifacts: null, audit: forever, decisions: forever, models: {{}}}}
+
+# An MLflow server (trackingUri and registryUri empty: MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI say where). models:
+# the registered model of each model here. Whoever moves @champion there (onMoved: request, or revert) or tags a version
+# seatrial.request=rollout asks for a rollout by `plan`, or by that of its model in `plans`, for example
+#   {{trackingUri: "http://127.0.0.1:5000", models: {{fraud: fraud-risk}}, plan: plans/standard.yaml}}
+#mlflow: {{trackingUri: "", registryUri: "", models: {{}}, poll: 10s, aliases: {{}}, onMoved: request, plan: "",
+  #plans: {{}}, trustPickle: false, anchors: false}}
+
+# Signed artifacts: key signs what is registered from here, trusted are the public keys that count, required the tiers
+# of which nothing unsigned is loaded, for example {{key: ~/keys/seatrial.pem, trusted: ["ed25519:..."], required: [1]}}
+#signing: {{key: "", trusted: [], required: []}}
 
 # Models, rollouts, decisions and the audit log. SQLite here; in production for example
 # postgresql://seatrial@db.internal/seatrial, with the extra seatrial[postgres].
@@ -90,6 +117,9 @@ _REST: Final = """
 #impact: null
 #ethics: null
 #floors: null
+# A share of the units that stays on the version before after a promotion, until the last reconciliation: holdout: 5%.
+#holdout: null
+#holdoutUntil: null
 # Of features that champion and shadow say they used; null: {maxDivergence: 1%, tolerance: 1e-9, staleness: 60s}.
 #inputs: null
 """

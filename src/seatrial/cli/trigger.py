@@ -10,10 +10,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from seatrial.cli import amounts, output
+from seatrial.cli import amounts, output, trigger_policy
 from seatrial.errors import Exit, UsageError
 
 app = typer.Typer(help="What starts the training of a model, and what has to wait.", no_args_is_help=True)
+trigger_policy.add_to(app)
 
 NAMES: Final = ("surge-pricing", "demand-forecast", "driver-churn")
 ICONS: Final = {"started": "✔", "suppressed": "॥", "waiting": "॥", "blocked": "✖", "paged": "⚠", "recovered": "·",

@@ -21,7 +21,10 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from seatrial import processes
+from seatrial.control import holdouts
 from seatrial.control.alerting import alerts
+from seatrial.control.anchoring.watch import AnchorWatch
+from seatrial.control.approvals.watch import ApprovalWatch
 from seatrial.control.capture.collector import Collector, Scope
 from seatrial.control.capture.housekeeping import Housekeeping
 from seatrial.control.capture.reading import capture_context
@@ -35,6 +38,7 @@ from seatrial.control.probes import Probes, Target
 from seatrial.control.project import Project
 from seatrial.control.reconciler import Reconciler
 from seatrial.control.render import active_release
+from seatrial.control.retention.keeper import Keeper
 from seatrial.control.traffic import RETRY_S, STORE_DOWN, Traffic
 from seatrial.control.way_home.timing import Homecomings, Way
 from seatrial.control.way_home.upkeep import Standbys
@@ -91,6 +95,9 @@ class Controller:
         self.reconciler = Reconciler(project, self.store, self.clock, until=self.watermark, go_home=self.go_home)
         self.standbys = Standbys(project, self.store, self.clock)
         self.drills = DrillWatch(project, self.store, self.clock)
+        self.approvals = ApprovalWatch(project, self.store, self.clock)
+        self.anchors = AnchorWatch(project, self.store)
+        self.keeper = Keeper(project, self.store, self.clock)
         self.probes = Probes(self._probed)
         self.lost: LeaseLost | None = None
         self._started = False
@@ -150,7 +157,10 @@ class Controller:
 
         An error of one round is logged, not fatal.
         """
-        with self.probes, self.housekeeping, self.reconciler, self.standbys, self.drills:
+        with (
+            self.probes, self.housekeeping, self.reconciler, self.standbys, self.drills, self.anchors, self.approvals,
+            self.keeper,
+        ):  # fmt: skip
             while not stopping.wait(TICK_S):
                 try:
                     self.tick()
@@ -320,9 +330,21 @@ class Controller:
 
     def take_looks(self) -> None:
         """Every look that is due; the lock is free between two of them. In a replay, reconciliations too."""
+        self._end_holdouts(self.watermark())
         self.looks.take(self.watermark())
         if self.replay:
             self.reconciler.take(self.watermark())
+
+    def _end_holdouts(self, now: datetime) -> None:
+        """Units whose holdout is over are everybody's from now on."""
+        due = False
+        with suppress(*STORE_DOWN), self.store.read() as tx:
+            due = holdouts.any_due(tx, now)
+        if due:
+            with self.lock:
+                with self.store.begin() as tx:
+                    holdouts.expire(tx, now)
+                self.traffic.reconcile()
 
     def protect(self, move: Entry, *, began: float | None = None, since: datetime | None = None) -> Way | None:
         """Put a protective move in force at once; ``finish`` records it. From here on no crash takes it back."""

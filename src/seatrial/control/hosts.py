@@ -16,6 +16,7 @@ from seatrial.control.levels.stand_ins import Wanted, stand_in_spec
 from seatrial.control.probes import TIMEOUT_S, Target
 from seatrial.control.project import Project
 from seatrial.control.render import HostKey
+from seatrial.control.signatures import check_signature
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.gateway.routes import Endpoint
 from seatrial.ids import ModelName
@@ -52,8 +53,8 @@ class Hosts:
     Whoever changes what runs holds the controller's lock; waiting needs none.
     """
 
-    def __init__(self, project: Project, artifacts: ArtifactStore) -> None:
-        self._project, self._artifacts = project, artifacts
+    def __init__(self, project: Project, artifacts: ArtifactStore, tier: Callable[[ModelName], int]) -> None:
+        self._project, self._artifacts, self._tier = project, artifacts, tier
         self._running: dict[HostKey, HostProcess] = {}
         self._unproven: set[HostKey] = set()
         self._restarted: set[HostKey] = set()
@@ -101,6 +102,7 @@ class Hosts:
 
         def verified() -> None:
             if version.serving.artifact is not None:
+                check_signature(self._project.config.signing, version, self._tier(version.model))
                 self._artifacts.verify(version.serving.artifact)
 
         return self._bring_up((version.model, version.number), lambda: self._spec(version), reading, verified)

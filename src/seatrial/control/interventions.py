@@ -10,29 +10,12 @@ from seatrial.control.moves import move_of
 from seatrial.control.recorder import record
 from seatrial.control.render import Release
 from seatrial.errors import UsageError
-from seatrial.registry.people import Role
-from seatrial.rollout.start import by_alert, by_approval, by_hand, by_withdrawal
+from seatrial.rollout.start import by_alert, by_hand, by_withdrawal
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import Decision
 from seatrial.store.db import Transaction
-from seatrial.store.plans import agreement
 
 Severity = Literal["critical", "warning"]
-
-
-def approve(controller: Controller, rollout: str, *, reason: str, actor: str, role: Role) -> Decision:
-    """One approval of the stage that a rollout is in. Raises what ``rollout.approvals.approve`` raises."""
-    roles = frozenset(other.value for other in Role if role.includes(other))
-    with controller.lock:
-        release = _release(controller, rollout)
-        now = controller.clock.now()
-        decision, after = by_approval(release.plan, release.state, actor, roles, reason=reason, now=now)
-        detail = {"reason": reason, "stage": decision.stage_name, "look": decision.look, "role": role.value}
-        with controller.store.begin() as tx:
-            _record(tx, release, decision, after)
-            agreed = agreement(release.plan)
-            tx.audit.append(actor, "rollout.approve", release.state.rollout, {**detail, **agreed}, now)
-    return decision
 
 
 def withdraw(controller: Controller, rollout: str, unit: str, *, reason: str, actor: str) -> Decision:

@@ -7,7 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from seatrial.control import holdouts
 from seatrial.control.documents.catalog import load
+from seatrial.control.mlflow.scores import require_scores
 from seatrial.control.recorder import record
 from seatrial.control.render import active_release
 from seatrial.control.states import state_to_json
@@ -74,17 +76,21 @@ def can_start(tx: Transaction, asked: Launch, killed: Collection[str]) -> Versio
             f"plan '{plan.name}' randomises by '{plan.unit.header}', model '{model}' by '{known.unit_header}'.",
             remedy="The unit belongs to the model: remove it from the plan or register the model with it.",
         )
+    require_scores(plan, (tx.models.get_version(model, champion), candidate))
     if model in killed:
         raise Conflict("ST0315", f"model '{model}' is killed.", remedy=f"`seatrial revive {model}` first.")
+    holdouts.check_start(tx, model, plan, asked.salt)
     return champion
 
 
 def begin(tx: Transaction, asked: Launch, champion: VersionNumber, now: datetime) -> RolloutId:
     """Write the rollout and its first decision, with what was overridden and what it tries again."""
     rollout = tx.rollouts.next_id()
+    kept = holdouts.standing(tx, asked.model)
+    salt = asked.salt or (f"{rollout}-{secrets.token_hex(4)}" if kept is None else kept.salt)
     decision, state = start(
         asked.plan, rollout, ModelName(asked.model), champion, VersionNumber(asked.version),
-        asked.salt or f"{rollout}-{secrets.token_hex(4)}", now, asked.actor,
+        salt, now, asked.actor,
     )  # fmt: skip
     text = canonical(plan_to_json(asked.plan))
     stored = tx.rollouts.create(rollout, asked.model, asked.version, champion, text, state_to_json(state), now)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from seatrial.control.anchors import chains
+from seatrial.control.approvals import gate
 from seatrial.control.capture.collector import Collector
 from seatrial.control.drills.calendar import hold
 from seatrial.control.ledger import Ledger
@@ -150,6 +151,7 @@ class Looks:
             killed=f"{killed.actor}: {killed.reason}" if killed else "",
             freeze=self._unproven(release, at),
             chains=self._chains(release),
+            approval=self._approval(release, at),
             drill=self._drill(release, at),
         )
 
@@ -159,6 +161,13 @@ class Looks:
             return ""
         with self._store.read() as tx:
             return holds(tx, self._project, release.state.model, release.plan, at)
+
+    def _approval(self, release: Release, at: datetime) -> str:
+        """Why the next stage waits for an approval of the release that held when it began."""
+        if self._project.config.approvals is None:
+            return ""
+        with self._store.read() as tx:
+            return gate.hold(tx, self._project, release.state.rollout, at)
 
     def _drill(self, release: Release, at: datetime) -> str:
         """Why a promotion waits for a drill; asked for where it would happen."""

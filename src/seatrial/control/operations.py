@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from seatrial.ci.results import Run
-from seatrial.control import closing, interventions
+from seatrial.control import closing, holdouts, interventions
 from seatrial.control.anchors import anchor_document, set_anchor
+from seatrial.control.approvals import gate, steps
+from seatrial.control.approvals.desk import Desk, Signer
 from seatrial.control.capture.housekeeping import Compacted, Erased
+from seatrial.control.changes.desk import ChangeDesk
+from seatrial.control.changes.gate import require_declared
 from seatrial.control.clock import Clock, StoredClock, WallClock, aware
 from seatrial.control.controller import Controller
 from seatrial.control.documents import catalog
@@ -20,12 +24,15 @@ from seatrial.control.drills.runner import Drills
 from seatrial.control.feedback import KnownModels
 from seatrial.control.launch import Launch, begin, can_start, once_more
 from seatrial.control.levels import fallbacks, reviews
+from seatrial.control.mlflow.sync import Sync
 from seatrial.control.moves import move_of
 from seatrial.control.project import Project
 from seatrial.control.quality import record_run, require_green
 from seatrial.control.recorder import record, record_revival
 from seatrial.control.render import active_release
+from seatrial.control.retention.keeping import keeping
 from seatrial.control.shadows import moves as shadow_moves
+from seatrial.control.signatures import check_signature
 from seatrial.control.traffic import STORE_DOWN
 from seatrial.control.way_home import by_hand as homecoming
 from seatrial.control.way_home.proof import StandbyProof
@@ -63,6 +70,10 @@ class Operations:
         self._outcomes = controller.outcomes if controller else OutcomeLog(project.outcomes, clock=self.clock.now)
         self._known = KnownModels(self.store)
         self.drills = Drills(self)
+        self.mlflow = Sync(self)
+        self.approvals = Desk(project, self.store, self.clock.now)
+        self.changes = ChangeDesk(project, self.store, self.clock.now)
+        self.followers: list[Callable[[], None]] = []  # called after every move of a replay's clock
 
     # ── registry ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -76,13 +87,14 @@ class Operations:
         actor: str,
         owner: str = "",
         purpose: str = "",
+        tags: Mapping[str, str] | None = None,
     ) -> ModelVersion:
         """Make what already serves at ``url`` the first champion. ``Conflict`` if the model has one."""
         now = self.clock.now()
         with self.store.begin() as tx:
             self._create_if_new(tx, Model(ModelName(model), owner, purpose, unit_header), contract, actor, now)
             version = tx.models.register_version(
-                model, Serving(kind="url", url=url), None, actor=actor, now=now, source="adopted"
+                model, Serving(kind="url", url=url), None, actor=actor, now=now, source="adopted", tags=tags
             )
             adopted = releases.adopt_champion(tx.models, model, version.number, actor=actor, now=now)
         if self.controller is not None:
@@ -100,12 +112,16 @@ class Operations:
         actor: str,
         unit_header: str = "x-unit-id",
         contract: Contract | None = None,
+        signature: str = "",
     ) -> ModelVersion:
         """Add a version with its lineage; the first version of a name makes the model. ``contract``: as configured."""
         now = self.clock.now()
         with self.store.begin() as tx:
             self._create_if_new(tx, Model(ModelName(model), unit_header=unit_header), contract, actor, now)
-            version = tx.models.register_version(model, serving, lineage, actor=actor, now=now, tags=tags)
+            version = tx.models.register_version(
+                model, serving, lineage, actor=actor, now=now, tags=tags, signature=signature
+            )
+            check_signature(self.project.config.signing, version, tx.models.get_model(model).safety.tier)
         if contract is not None and self.controller is not None:
             self.controller.reconcile()
         return version
@@ -126,6 +142,7 @@ class Operations:
         with self.store.begin() as tx:
             fallbacks.check_of(self.project, tx, model, safety.fallback, actor)
             secured = tx.models.secure(model, safety, actor=actor, now=self.clock.now())
+            keeping(tx, self.project, secured).require()
         if self.controller is not None:
             self.controller.reconcile()
         return secured
@@ -139,7 +156,9 @@ class Operations:
                 "ST0761", f"model '{model}' is in rollout {rollout}, whose evidence is read by the present contract.",
                 remedy=f"Wait for it, or `seatrial rollout abort {rollout}`; features and retention may change now.",
             )  # fmt: skip
-        return tx.models.configure(model, contract, actor=actor, now=now)
+        configured = tx.models.configure(model, contract, actor=actor, now=now)
+        keeping(tx, self.project, configured).require()
+        return configured
 
     def _create_if_new(
         self, tx: Transaction, model: Model, contract: Contract | None, actor: str, now: datetime
@@ -155,6 +174,15 @@ class Operations:
         with self.store.begin() as tx:
             set_anchor(tx, model, version, reason=reason, actor=actor, now=self.clock.now())
             return anchor_document(tx, model)
+
+    def release_holdout(self, model: str, *, reason: str, actor: str) -> dict[str, Any]:
+        """Units that were held out are everybody's from now on (control.holdouts)."""
+        with self.store.begin() as tx:
+            holdouts.release(tx, model, reason=reason, actor=actor, now=self.clock.now())
+            document = holdouts.holdout_document(tx, model)
+        if self.controller is not None:
+            self.controller.reconcile()
+        return document
 
     def add_shadow(self, model: str, version: int, share: Share, *, actor: str) -> dict[str, Any]:
         """Copies of a share of the units' requests to a version (control.shadow_moves)."""
@@ -192,11 +220,14 @@ class Operations:
             can_start(tx, asked, self._killed())
             candidate = tx.models.get_version(asked.model, asked.version)
             passed = require_green(tx, self.project, candidate, self.clock.now(), override=asked.override)
+            require_declared(tx, candidate)
+        gate.require(self.project, self.store, self.approvals, asked, self.clock.now())
         controller.standbys.require(asked.model, asked.plan, actor=asked.actor)
         with controller.candidate_up(candidate), controller.quiet:  # no line is read in between by the old plan
             with self.store.begin() as tx:
                 champion = can_start(tx, asked, self._killed())  # again: the host took its time
                 rollout = begin(tx, asked, champion, self.clock.now())
+                gate.begun(tx, self.project, asked, rollout, self.clock.now())
                 if passed:
                     told = {"reason": asked.override, "passed": passed}
                     tx.audit.append(asked.actor, "rollout.override", rollout, told, self.clock.now())
@@ -211,9 +242,12 @@ class Operations:
         with controller.lock:
             with self.store.read() as tx:
                 release = catalog.load(tx.rollouts.get(rollout))
+                if full:
+                    gate.require_now(tx, self.project, rollout, self.clock.now())
             decision, after = by_hand(
-                release.plan, release.state, verb, full=full, reason=reason, actor=actor, now=self.clock.now()
-            )
+                release.plan, release.state, verb,
+                full=full, reason=reason, actor=actor, now=self.clock.now(), same=self.project.identities.same,
+            )  # fmt: skip
             move = move_of(release, decision, after)
             if verb == "abort":
                 controller.protect(move)
@@ -227,9 +261,13 @@ class Operations:
             controller.reconcile()
         return decision
 
-    def approve(self, rollout: str, *, reason: str = "", actor: str, role: Role) -> Decision:
+    def approve(self, rollout: str, *, reason: str = "", actor: str, role: Role, own: bool = True) -> Decision:
         """One approval of the stage that a rollout is in, on the record; who may is said by its plan."""
-        return interventions.approve(self._running(), rollout, reason=reason, actor=actor, role=role)
+        return steps.approve(self._running(), rollout, Signer(actor, role, own), reason=reason)
+
+    def reject(self, rollout: str, *, reason: str, actor: str, role: Role, own: bool = True) -> Decision:
+        """No to the stage that a rollout is in: it pauses."""
+        return steps.reject(self._running(), rollout, Signer(actor, role, own), reason=reason)
 
     def withdraw(self, rollout: str, unit: str, *, reason: str = "", actor: str) -> Decision:
         """One unit leaves a rollout: on the champion at once, everybody else where they are."""
@@ -296,7 +334,7 @@ class Operations:
         began = time.perf_counter()
         with controller.lock:
             with self.store.read() as tx:
-                require_another(tx.models.get_model(model), controller.latches(), actor)
+                require_another(tx.models.get_model(model), controller.latches(), actor, self.project.identities)
             latch = remove_latch(self.project.kill_latches, model)
             controller.reroute()
             took = _ms_since(began)
@@ -353,6 +391,8 @@ class Operations:
         if not controller.replay:
             raise UsageError("ST0319", "this project runs on the wall clock.", remedy="Set 'clock: replay'.")
         controller.advance(aware(to) if isinstance(to, str) else to)
+        for follow in self.followers:
+            follow()
         with self.store.read() as tx:
             return {
                 "now": self.clock.now().isoformat(),

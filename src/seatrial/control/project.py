@@ -17,8 +17,14 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from seatrial.control.alerting.targets import AlertTarget, check_targets
+from seatrial.control.anchoring.policy import AuditPolicy
+from seatrial.control.mlflow.settings import MlflowSettings
+from seatrial.control.signatures import SigningPolicy
 from seatrial.errors import NotFound, UsageError
+from seatrial.governance.approvals.identity import Identities
+from seatrial.governance.approvals.policy import ApprovalPolicy
 from seatrial.governance.drills.policy import DrillPolicy
+from seatrial.governance.retention import RetentionPolicy
 from seatrial.registry.version import check_name
 from seatrial.values import Duration, Size, to_camel
 
@@ -136,7 +142,12 @@ class Config:
     capture: Capture = field(default_factory=Capture)
     standby: Standby = field(default_factory=Standby)
     drills: DrillPolicy | None = None
+    approvals: ApprovalPolicy | None = None
     alerts: tuple[AlertTarget, ...] = ()
+    audit: AuditPolicy = field(default_factory=AuditPolicy)
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)
+    signing: SigningPolicy = field(default_factory=SigningPolicy)
+    mlflow: MlflowSettings = field(default_factory=MlflowSettings)
     clock: Literal["wall", "replay"] = "wall"
 
 
@@ -222,6 +233,15 @@ class Project:
     def kill_latches(self) -> Path:
         return self.run / "kill"
 
+    def at(self, path: str) -> Path:
+        """A path of seatrial.yaml: relative to the project; ``~`` is the home directory."""
+        return self.root / Path(path).expanduser()
+
+    @property
+    def identities(self) -> Identities:
+        """Who is who: as declared for approvals, else by the spelling of the names alone."""
+        return Identities() if self.config.approvals is None else self.config.approvals.identities
+
     def review(self, model: str) -> Path:
         """Requests of a model that people decide."""
         return self.state / "review" / check_name(model)
@@ -276,7 +296,9 @@ def _explained(error: Mapping[str, Any]) -> str:
         return f"{where}: {error['msg']}"
     kind = {
         "api": ApiAddress, "gateway": Address, "timeouts": Timeouts, "hosts": ModelHosts, "capture": Capture,
-        "standby": Standby, "drills": DrillPolicy,
+        "standby": Standby, "drills": DrillPolicy, "approvals": ApprovalPolicy, "audit": AuditPolicy,
+        "retention": RetentionPolicy,
+        "signing": SigningPolicy, "mlflow": MlflowSettings,
     }  # fmt: skip
     known = [to_camel(f.name) for f in fields(kind.get(above[0], AlertTarget) if above else Config)]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)

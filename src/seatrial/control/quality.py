@@ -17,6 +17,7 @@ from seatrial.ci.pipeline import PIPELINE_FILE, CIStep, Event, Pipeline, planned
 from seatrial.ci.results import Run, StepResult, run_document, run_of
 from seatrial.ci.runner import Bench, run_steps
 from seatrial.ci.tables import Table
+from seatrial.control.changes.test_sets import count_uses
 from seatrial.control.project import Project
 from seatrial.errors import Conflict, UsageError
 from seatrial.registry.version import ModelVersion
@@ -93,6 +94,7 @@ def record_run(store: Store, run: Run, *, actor: str) -> Run:
         before = [run_of(json.loads(text)) for text in tx.ci_runs.list(run.model)]
         kept = replace(run, id=tx.ci_runs.next_id(), actor=actor, digest=digest)
         tx.ci_runs.add(kept.id, kept.model, kept.started_at, canonical(run_document(kept)))
+        count_uses(tx, kept)
         told = {"model": kept.model, "version": kept.version, "event": kept.event, "status": kept.status}
         tx.audit.append(actor, "ci.run", kept.id, told, kept.started_at)
         if kept.event == "nightly" and kept.status == "failed":

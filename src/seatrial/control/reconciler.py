@@ -132,6 +132,7 @@ class Reconciler(Worker):
             started=start,
             ended=end or at,
             bucket_s=plan.time_bucket.seconds,
+            holdout=plan.holdout is not None,
         )
         name_of = partial(unit_hash, key=self._project.secrets().unit_key)
         events, outcomes = self._project.events, self._project.outcomes
@@ -208,7 +209,7 @@ def reconciliation_document(release: Release, found: Reconciliation) -> Document
         "candidate": release.state.candidate,
         "champion": release.state.champion,
         "by": "arm of the first exposure (intention to treat)",
-        "text": reconciliation_text(found),
+        "text": reconciliation_text(found, release.plan.holdout),
         "metrics": metrics,
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from seatrial.control import follow_up
+from seatrial.control import follow_up, holdouts
 from seatrial.control.alerting import alerts
 from seatrial.control.journal import Homecoming
 from seatrial.control.states import decision_from_json, decision_to_json, state_to_json
@@ -91,6 +91,7 @@ def record(
         tx.audit.append(decision.actor, "rollout.withdraw", state.rollout, left, decision.at)
     if decision.action == "promote":
         follow_up.begin(tx, state, decision.at)
+        holdouts.begin(tx, state, decision.at)
     return new
 
 

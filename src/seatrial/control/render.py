@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from seatrial.control.holdouts import Holdout, standing
 from seatrial.control.journal import Entry, Homecoming, Move
 from seatrial.control.project import Config
 from seatrial.control.shadows.standing import StandingShadow, standing_shadows
@@ -14,6 +15,7 @@ from seatrial.gateway.routes import PRIMARY, Backend, Endpoint, ModelRoute, Rout
 from seatrial.ids import ModelName, StandInName, VersionNumber
 from seatrial.registry.fallback import StandIn, stand_ins
 from seatrial.registry.version import Model
+from seatrial.rollout.holdout import beside
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.stages import compile_stages
 from seatrial.rollout.state import RolloutState
@@ -37,13 +39,21 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """A model with the versions that matter now."""
+    """A model with the versions that matter now. ``kept``: the holdout that a promotion left behind."""
 
     model: Model
     champion: VersionNumber
     previous: VersionNumber | None
     release: Release | None
     standing: tuple[StandingShadow, ...] = ()
+    kept: Holdout | None = None
+
+    @property
+    def holdout(self) -> tuple[VersionNumber, int] | None:
+        """Who answers the units that are held out, and for how many points: of the rollout, or of one before it."""
+        if self.plan is not None and self.plan.holdout is not None:
+            return self.champion, self.plan.holdout.per_10k
+        return None if self.kept is None else (self.kept.version, self.kept.held)
 
     @property
     def shadows(self) -> list[StandingShadow]:
@@ -57,11 +67,12 @@ class Desired:
         return None if self.release is None else self.release.plan
 
     def versions(self) -> list[VersionKey]:
-        """Versions that must be up: the champion, the standby unless it is kept cold, the candidate of a rollout, and
-        standing shadows."""
+        """Versions that must be up: the champion, the standby unless it is kept cold, the candidate of a rollout, who
+        answers a holdout, and standing shadows."""
         standby = None if self.model.safety.standby == "cold" else self.previous
         candidate = self.release.state.candidate if self.release else None
-        numbers = [self.champion, standby, candidate, *(one.version for one in self.shadows)]
+        held = None if self.holdout is None else self.holdout[0]
+        numbers = [self.champion, standby, candidate, held, *(one.version for one in self.shadows)]
         return [(self.model.name, n) for n in dict.fromkeys(numbers) if n is not None]
 
     def stand_ins(self) -> list[StandIn]:
@@ -88,8 +99,9 @@ def desired(tx: Transaction) -> list[Desired]:
     for model in tx.models.list_models():
         pointers = tx.models.pointers(model.name)
         if (champion := pointers.get("champion")) is not None:
-            release, standing = active_release(tx, model.name), standing_shadows(tx, model.name)
-            wanted.append(Desired(model, champion, pointers.get("previous"), release, standing))
+            release, shadows = active_release(tx, model.name), standing_shadows(tx, model.name)
+            kept = standing(tx, model.name)
+            wanted.append(Desired(model, champion, pointers.get("previous"), release, shadows, kept))
     return wanted
 
 
@@ -103,7 +115,7 @@ def moved(wanted: list[Desired], moves: Sequence[Entry]) -> list[Desired]:
 def _moved(want: Desired, move: Entry) -> Desired:
     if isinstance(move, Homecoming):
         pending = (want.model.name, want.champion, want.previous) == (move.model, move.champion, move.home)
-        return replace(want, champion=VersionNumber(move.home), previous=None) if pending else want
+        return replace(want, champion=VersionNumber(move.home), previous=None, kept=None) if pending else want
     if want.release is None or not is_pending(move, want.release.stored):
         return want
     state = state_from_json(move.state)
@@ -144,9 +156,11 @@ def _route(want: Desired, endpoints: Mapping[HostKey, Endpoint]) -> ModelRoute |
     ]
     if not chain:
         return None
+    holdout = _holdout(want, endpoints)
+    held = 0 if holdout is None else holdout[1]
     plain = ModelRoute(
         model=name,
-        salt=name,
+        salt=name if want.kept is None else want.kept.salt,
         unit_header=want.model.unit_header,
         champion=chain[0],
         fallbacks=tuple(chain[1:]),
@@ -156,6 +170,8 @@ def _route(want: Desired, endpoints: Mapping[HostKey, Endpoint]) -> ModelRoute |
             for one in want.shadows
             if (name, one.version) in endpoints
         ),
+        holdout=None if holdout is None else holdout[0],
+        held=held,
     )
     if want.release is None:
         return plain
@@ -169,9 +185,9 @@ def _route(want: Desired, endpoints: Mapping[HostKey, Endpoint]) -> ModelRoute |
         salt=state.salt,
         canary=canary if phase.weight else None,
         shadow=shadow if phase.mirrored else None,
-        canary_weight=phase.weight if canary else 0,  # without a host nobody is sent there; the sample ratio will tell
-        mirrored=phase.mirrored if shadow else 0,
-        mirrored_by=_mirrored_by(want.release) if shadow else (),
+        canary_weight=beside(phase.weight, held) if canary else 0,  # without a host nobody is sent there; the sample ratio will tell
+        mirrored=beside(phase.mirrored, held) if shadow else 0,
+        mirrored_by=_mirrored_by(want.release, held) if shadow else (),
         segment_header=None if (segment := want.release.plan.gateway_segment) is None else segment.header,
         rollout=state.rollout,
         phase=phase.number,
@@ -179,7 +195,16 @@ def _route(want: Desired, endpoints: Mapping[HostKey, Endpoint]) -> ModelRoute |
     )
 
 
-def _mirrored_by(release: Release) -> tuple[tuple[str, int], ...]:
+def _holdout(want: Desired, endpoints: Mapping[HostKey, Endpoint]) -> tuple[Backend, int] | None:
+    """Who answers the points that are held out, and how many; without its host they are everybody's."""
+    if want.holdout is None or (want.model.name, want.holdout[0]) not in endpoints:
+        return None
+    version, points = want.holdout
+    return Backend(str(version), endpoints[want.model.name, version]), points
+
+
+def _mirrored_by(release: Release, held: int) -> tuple[tuple[str, int], ...]:
     """Shares of segments in the present phase."""
     phase = release.state.phase
-    return compile_stages(release.plan)[phase.stage].mirrored_by if phase.mirrored else ()
+    shares = compile_stages(release.plan)[phase.stage].mirrored_by if phase.mirrored else ()
+    return tuple((value, beside(points, held)) for value, points in shares)

@@ -26,6 +26,7 @@ from seatrial.gateway.envoy import Applied
 from seatrial.gateway.kill import KillLatch, apply_latches, latched, read_latches
 from seatrial.gateway.process import Refused
 from seatrial.gateway.routes import RouteTable
+from seatrial.ids import ModelName
 from seatrial.registry.fallback import called
 from seatrial.registry.version import ModelVersion
 from seatrial.store.artifacts import ArtifactStore
@@ -49,7 +50,7 @@ class Traffic:
     def __init__(self, project: Project, store: FencedStore, artifacts: ArtifactStore) -> None:
         self._project, self._store = project, store
         self.envoy = gateway_of(project)
-        self.hosts = Hosts(project, artifacts)
+        self.hosts = Hosts(project, artifacts, self._tier)
         self.journal = Journal(project.run / "journal.jsonl")
         self._in_force: tuple[KillLatch, ...] | None = None
         self._settled = False
@@ -168,6 +169,10 @@ class Traffic:
         with self._store.read() as tx:
             wanted = moved(desired(tx), self.journal.moves())
             return wanted, [tx.models.get_version(*key) for want in wanted for key in want.versions()]
+
+    def _tier(self, model: ModelName) -> int:
+        with self._store.read() as tx:
+            return tx.models.get_model(model).safety.tier
 
     def _ensure_hosts(self, wanted: list[Desired], versions: list[ModelVersion]) -> None:
         readings = {want.model.name: host_reading(want.model, want.plan) for want in wanted}

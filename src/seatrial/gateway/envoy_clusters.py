@@ -15,7 +15,7 @@ from typing import Any
 
 from seatrial.gateway.assignment import Piece, pieces
 from seatrial.gateway.routes import AGAIN, STAND_INS, Backend, ModelRoute, RouteTable, Standing
-from seatrial.ids import CANARY
+from seatrial.ids import CANARY, HOLDOUT
 
 Config = dict[str, Any]
 
@@ -54,7 +54,7 @@ def shadow_cluster(route: ModelRoute, backend: Backend | None = None) -> str:
 def pieces_of(route: ModelRoute) -> list[Piece]:
     """The points of a route."""
     standing = [one.points for one in route.standing]
-    return pieces(canary=route.canary_weight, mirrored=route.mirrored, standing=standing)
+    return pieces(canary=route.canary_weight, mirrored=route.mirrored, standing=standing, held=route.held)
 
 
 @lru_cache(CACHED)  # most models are as they were when one of them changes
@@ -64,6 +64,8 @@ def _of_model(route: ModelRoute) -> tuple[Config, ...]:
     clusters = [*_members(route, "champion"), _chain(route, "champion")]
     if route.canary_weight:
         clusters += [*_members(route, "canary"), _chain(route, "canary")]
+    if route.held:
+        clusters += [*_members(route, HOLDOUT), _chain(route, HOLDOUT)]
     if route.mirrored:
         clusters += [_chain(route, "mirrored"), _shadow(route), _tap(route)]
     for one in route.standing:
@@ -74,8 +76,8 @@ def _of_model(route: ModelRoute) -> tuple[Config, ...]:
 
 
 def _of_piece(route: ModelRoute, piece: Piece) -> Config:
-    if piece.slot.arm == CANARY:
-        return _chain(route, "canary")
+    if piece.slot.arm in (CANARY, HOLDOUT):
+        return _chain(route, piece.slot.arm)
     copies = tuple(route.standing[place] for place in piece.copies)
     return _chain(route, "mirrored" if piece.slot.mirrored else "champion", copies)
 

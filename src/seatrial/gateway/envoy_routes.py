@@ -161,7 +161,7 @@ def _entry(route: ModelRoute, action: Config, headers: list[Config], stamps: lis
         "request_body_buffer_limit": route.max_body_bytes,  # a longer body could not be sent to the next level
         "route": action,
     }
-    if route.canary_weight or route.fallbacks or route.lowered:
+    if route.canary_weight or route.fallbacks or route.lowered or route.held:
         entry["response_headers_to_add"] = [_stamp("x-seatrial-reason", _why(route))]
     if route.max_body_bytes != MAX_BODY_BYTES:
         entry["typed_per_filter_config"] = {"limits": _body_limit(route.max_body_bytes)}

@@ -102,7 +102,7 @@ def latched(table: RouteTable, latches: Iterable[KillLatch]) -> RouteTable:
 def _safe(route: ModelRoute, mode: KillMode | None) -> ModelRoute:
     if mode is None:
         return route
-    calm = replace(route, canary_weight=0, mirrored=0, mirrored_by=(), standing=(), rollout=None, phase=None)
+    calm = replace(route, canary_weight=0, mirrored=0, mirrored_by=(), standing=(), rollout=None, phase=None, held=0)
     chain = (route.champion, *route.fallbacks)
     left = [] if mode == OFF else [backend for backend in chain if ORDER.get(backend.level, 0) >= ORDER[mode]]
     if not left and mode == "previous":  # the champion is all there is

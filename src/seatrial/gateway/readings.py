@@ -15,7 +15,7 @@ Key = tuple[str | None, int | None, str]
 def split(admin: Admin) -> dict[str, dict[str, int]]:
     """The weights Envoy has in use: model → ``{"canary", "mirrored", "champion"}``, out of 10,000.
 
-    ``champion`` is the part that is not mirrored. A model that is switched off has no weights.
+    ``champion`` is the part that is not mirrored. Where units are held out, there is ``holdout``, too. A model that is switched off has no weights.
     """
     config = admin.route_config(LIVE)
     routes = config["virtual_hosts"][0]["routes"] if config else []
@@ -61,5 +61,5 @@ def _weights(model: str, entries: list[Config]) -> dict[str, int]:
     weights = dict.fromkeys(("canary", "mirrored", "champion"), 0)
     for entry in entries:
         part = str(entry["name"]).removeprefix(f"{model}--").partition("--")[0]
-        weights[part] += int(entry["weight"])
+        weights[part] = weights.get(part, 0) + int(entry["weight"])
     return weights

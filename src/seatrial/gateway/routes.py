@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from seatrial.errors import NotFound, UsageError
 from seatrial.gateway.assignment import POINTS
+from seatrial.ids import HOLDOUT
 
 MEBIBYTE: Final = 1024 * 1024
 MAX_BODY_BYTES: Final = 4 * MEBIBYTE
@@ -84,7 +85,8 @@ class ModelRoute:
     ``timeout_s`` at most; one version gets ``try_timeout_s`` before the next one in the chain is asked. ``rollout``
     and ``phase`` are stamped on every logged request. ``fallbacks`` are asked in their order when the champion
     gives no answer. ``lowered``: why a chain begins below the champion. ``killed="off"`` answers 503 without asking
-    anybody. Units in ``withdrawn`` are the champion's and in no arm.
+    anybody. Units in ``withdrawn`` are the champion's and in no arm. The last ``held`` points are answered by the
+    ``holdout``, in an arm of its own.
     """
 
     model: str
@@ -106,6 +108,8 @@ class ModelRoute:
     lowered: Lowered | None = None
     killed: str | None = None
     withdrawn: tuple[str, ...] = ()
+    holdout: Backend | None = None
+    held: int = 0
     max_body_bytes: int = MAX_BODY_BYTES
 
     def __post_init__(self) -> None:
@@ -115,10 +119,12 @@ class ModelRoute:
 
     def chain(self, arm: str) -> list[Backend]:
         """Who is asked, in order. On the canary's chain the champion is a fallback and says so."""
-        if arm != "canary" or self.canary is None:
+        own = {"canary": self.canary, HOLDOUT: self.holdout}.get(arm)
+        if own is None or own == self.champion:
             return [self.champion, *self.fallbacks]
         level = "champion" if self.champion.level == PRIMARY else self.champion.level
-        return [self.canary, replace(self.champion, level=level), *self.fallbacks]
+        below = [one for one in self.fallbacks if one.version != own.version]
+        return [own, replace(self.champion, level=level), *below]
 
     def _check_names(self) -> None:
         _require(bool(_NAME.fullmatch(self.model)), f"{self.model!r} is not the name of a model.")
@@ -138,13 +144,16 @@ class ModelRoute:
         _require(both, f"{self._of()} rollout and phase go together.")
 
     def _check_split(self) -> None:
-        fits = self.canary_weight >= 0 and self.mirrored >= 0 and self.canary_weight + self.mirrored <= POINTS
+        _require(0 <= self.held < POINTS, f"{self._of()} a holdout of {self.held} points leaves nobody.")
+        _require(not self.held or self.holdout is not None, f"{self._of()} points are held for no version.")
+        free = POINTS - self.held
+        fits = self.canary_weight >= 0 and self.mirrored >= 0 and self.canary_weight + self.mirrored <= free
         _require(fits, f"{self._of()} canary {self.canary_weight} and mirrored {self.mirrored} exceed {POINTS} points.")
         _require(not self.canary_weight or self.canary is not None, f"{self._of()} canary weight without a canary.")
         _require(not self.mirrored_by or self.segment_header is not None, f"{self._of()} shares of an unnamed segment.")
         most = max((points for _, points in self.mirrored_by), default=0)
         least = min((points for _, points in self.mirrored_by), default=1)
-        fits = least > 0 and (not self.mirrored_by or self.mirrored > 0) and self.canary_weight + most <= POINTS
+        fits = least > 0 and (not self.mirrored_by or self.mirrored > 0) and self.canary_weight + most <= free
         _require(fits, f"{self._of()} every segment mirrors some points, up to {POINTS} with the canary.")
         _require(not self.mirrored or self.shadow is not None, f"{self._of()} mirrored traffic without a shadow.")
 
@@ -222,7 +231,7 @@ _as_dict = lru_cache(4096)(asdict)  # a table of many models is written whenever
 
 
 def _model_route(data: dict[str, Any]) -> ModelRoute:
-    roles = ("champion", "canary", "shadow")
+    roles = ("champion", "canary", "shadow", "holdout")
     backends = {role: _backend(data[role]) for role in roles if data.get(role) is not None}
     several = {
         "withdrawn": tuple(data.get("withdrawn", ())),

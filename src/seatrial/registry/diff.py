@@ -84,14 +84,17 @@ def _data(ref: DataRef | None) -> Mapping[str, str]:
     if ref is None:
         return {}
     span = f"{_day(ref.start)} to {_day(ref.end)}" if ref.start or ref.end else ""
-    return {"source": ref.name, "digest": _short(ref.digest), "rows": f"{ref.rows:,}", "time range": span}
+    return {
+        "source": ref.name, "digest": _short(ref.digest), "rows": f"{ref.rows:,}", "time range": span,
+        "target": ref.target, "population": ref.population, "type": ref.type or "", **ref.provenance,
+    }  # fmt: skip
 
 
 def _model(ref: ModelRef | None) -> Mapping[str, str]:
     if ref is None:
         return {}
     settings = {name: str(value) for name, value in sorted(ref.hyperparameters.items())}
-    return {"digest": _short(ref.digest), "framework": ref.framework, **settings}
+    return {"digest": _short(ref.digest), "framework": ref.framework, "algorithm": ref.algorithm, **settings}
 
 
 def _short(digest: str | None) -> str:

@@ -51,22 +51,31 @@ def _of(name: str, before: ModelVersion, after: ModelVersion, threshold: Fractio
     if was != now and _features(before) and _features(after):
         yield Flag(name, "added" if now else "removed", old, new)
         return
-    if old != new and _beyond(old, new, threshold):
-        relative = None if not old or new is None else float((_exact(new) - _exact(old)) / abs(_exact(old)))
+    if old != new and beyond(old, new, threshold):
+        relative = None if not old or new is None else float((exact(new) - exact(old)) / abs(exact(old)))
         yield Flag(name, "importance", old, new, relative)
     source, next_source = sources(before).get(name), sources(after).get(name)
     if source != next_source:
         yield Flag(name, "source", source, next_source)
 
 
-def _beyond(old: float | None, new: float | None, threshold: Fraction) -> bool:
+def beyond(old: float | None, new: float | None, threshold: Fraction) -> bool:
+    """Whether a value moved by more than this share of the old one; one that is not known did.
+
+    >>> beyond(0.18, 0.27, Fraction(1, 2)), beyond(0.08, 0.15, Fraction(1, 2)), beyond(None, 0.1, Fraction(1, 2))
+    (False, True, True)
+    """
     if old is None or new is None:
         return True
-    return abs(_exact(new) - _exact(old)) > threshold * abs(_exact(old))
+    return abs(exact(new) - exact(old)) > threshold * abs(exact(old))
 
 
-def _exact(value: float) -> Fraction:
-    """The decimal that was written, not the binary number nearest to it."""
+def exact(value: float) -> Fraction:
+    """The decimal that was written, not the binary number nearest to it. Finite.
+
+    >>> exact(0.1)
+    Fraction(1, 10)
+    """
     return Fraction(repr(float(value)))
 
 

@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 
 from seatrial.errors import UsageError
 from seatrial.ids import Digest
+from seatrial.registry.provenance import InputType, check_provenance
+from seatrial.registry.recipe import Recipe
 
 Part = Literal["code", "data", "model"]
 PARTS: Final[tuple[Part, ...]] = ("code", "data", "model")
@@ -35,7 +37,9 @@ class CodeRef:
 class DataRef:
     """The training snapshot: content digest, number of rows, and the event time it covers (end exclusive).
 
-    ``sources``: where each feature comes from, by name (``credit_bureau_v2``).
+    ``sources``: where each feature comes from, by name (``credit_bureau_v2``). ``target``: what is predicted, as it is
+    defined (``default within 12 months``). ``population``: whom the rows stand for (``personal loans, EU``).
+    ``type``: what kind of input it is; ``provenance``: what must be told of that kind (registry.provenance).
     """
 
     digest: Digest
@@ -44,8 +48,13 @@ class DataRef:
     end: datetime | None = None
     name: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+    population: str = ""
+    type: InputType | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_provenance(self.type, self.provenance)
         for time in (self.start, self.end):
             if time is not None and time.tzinfo is None:
                 raise UsageError(
@@ -57,7 +66,8 @@ class DataRef:
 class ModelRef:
     """The trained artifact (the whole pipeline) by digest, with how it was set up and how it scored in training.
 
-    ``importances``: how much each feature weighs, in the measure of whoever trained it. Finite.
+    ``importances``: how much each feature weighs, in the measure of whoever trained it. Finite. ``algorithm``: how it
+    learns, without its settings (``gradient-boosted trees``).
     """
 
     digest: Digest
@@ -65,6 +75,7 @@ class ModelRef:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     importances: Mapping[str, float] = field(default_factory=dict)
+    algorithm: str = ""
 
     def __post_init__(self) -> None:
         for name, value in self.importances.items():
@@ -76,11 +87,15 @@ class ModelRef:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactLineage:
-    """The three things that make a version. A part that is ``None`` is not known."""
+    """The three things that make a version. A part that is ``None`` is not known.
+
+    ``recipe``: how they are put together, so that somebody else can do it again.
+    """
 
     code: CodeRef | None = None
     data: DataRef | None = None
     model: ModelRef | None = None
+    recipe: Recipe | None = None
 
 
 def missing(lineage: ArtifactLineage | None) -> tuple[Part, ...]:

@@ -120,6 +120,7 @@ class ModelVersion:
     """One version of a model. Only the stage ever changes; a changed artifact is another version.
 
     An ``adopted`` version is a foreign endpoint whose lineage may be unknown; a ``registered`` one has all of it.
+    ``signature``: of its artifact, empty if nobody signed it (control.signatures).
     """
 
     model: ModelName
@@ -131,6 +132,7 @@ class ModelVersion:
     created_at: datetime
     created_by: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    signature: str = ""
 
     def __post_init__(self) -> None:
         check_origin(self.model, self.source, self.lineage, self.serving)

@@ -35,6 +35,26 @@ def _errors(policy: Policy) -> Iterator[str]:
         yield from _trigger_errors(trigger)
     if policy.interval.seconds <= 0 or policy.critical.interval.seconds <= 0:
         yield "an interval is longer than nothing"
+    yield from _running_errors(policy)
+
+
+def _running_errors(policy: Policy) -> Iterator[str]:
+    command, watch, release = policy.run, policy.watch, policy.release
+    if command is not None:
+        if not command.command or not command.command[0]:
+            yield "run: there is no command"
+        if command.timeout.seconds <= 0:
+            yield f"run: the timeout {command.timeout} leaves no time"
+        if min(command.cost, command.cost_per_hour) < 0:
+            yield "run: a run costs nothing or something"
+    if min(watch.every.seconds, watch.window.seconds) <= 0:
+        yield "watch: every and window are spans of time that are not empty"
+    if not 0 < watch.alpha < 1:
+        yield f"watch: alpha is between 0 and 1, not {watch.alpha:g}"
+    if watch.min_rows < 1 or release.min_rows < 1:
+        yield "minRows is at least 1"
+    if command is not None and watch.outcome is None and any(t.performance is not None for t in policy.triggers):
+        yield "watch: performance is measured on an outcome; name it"
 
 
 def _trigger_errors(trigger: Trigger) -> Iterator[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from seatrial.retrain.cron import Cron
+from seatrial.retrain.running import Command, Release, Watch
 from seatrial.values import Duration, to_camel
 
 Kind = Literal["schedule", "drift", "performance", "volume", "manual", "webhook"]
@@ -84,6 +85,7 @@ class Policy:
     """``interval``: from the *start* of a run, the time in which only critical drift and people start another.
 
     ``primary``: the trigger that the model is mainly trained by; the others are its guards.
+    ``run``: what trains; without it a policy can be explained, and not set.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
@@ -95,6 +97,9 @@ class Policy:
     interval: Duration = Duration(86_400.0, "24h")
     critical: Critical = field(default_factory=Critical)
     training: Training = field(default_factory=Training)
+    run: Command | None = None
+    watch: Watch = field(default_factory=Watch)
+    release: Release = field(default_factory=Release)
 
     def trigger(self, name: str) -> Trigger | None:
         return next((trigger for trigger in self.triggers if trigger.name == name), None)

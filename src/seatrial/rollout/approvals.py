@@ -6,7 +6,8 @@ move to another one, forward or back, asks anew.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import operator
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,6 +15,9 @@ from seatrial.errors import Conflict, UsageError
 from seatrial.rollout.plan import Approval, Plan
 from seatrial.rollout.stages import Stage, compile_stages
 from seatrial.rollout.state import Approved, RolloutState
+
+Same = Callable[[str, str], bool]
+"""Whether two names stand for one person."""
 
 
 def missing(stage: Stage, state: RolloutState) -> int:
@@ -33,7 +37,14 @@ def asked(stage: Stage, state: RolloutState) -> str:
 
 
 def approve(
-    plan: Plan, state: RolloutState, who: str, roles: Collection[str], *, reason: str, now: datetime
+    plan: Plan,
+    state: RolloutState,
+    who: str,
+    roles: Collection[str],
+    *,
+    reason: str,
+    now: datetime,
+    same: Same = operator.eq,
 ) -> RolloutState:
     """The state with one more approval of the present stage. ``roles``: every role that this person has.
 
@@ -48,22 +59,23 @@ def approve(
             "ST0340", f"rollout '{state.rollout}': {stage.name} asks for no approval.",
             remedy=f"`seatrial rollout get {state.rollout}` shows what it waits for.",
         )  # fmt: skip
-    _check_person(state, stage.approval, who, roles)
-    if any(one.by == who for one in state.approvals):
+    _check_person(state, stage.approval, who, roles, same)
+    if any(same(one.by, who) for one in state.approvals):
         raise Conflict("ST0343", f"rollout '{state.rollout}': {who} has approved {stage.name}.", remedy="Ask another.")
     return replace(state, approvals=(*state.approvals, Approved(who, now, reason)))
 
 
-def check_override(plan: Plan, state: RolloutState, who: str) -> None:
+def check_override(plan: Plan, state: RolloutState, who: str, same: Same = operator.eq) -> None:
     """Whoever began a rollout that asks for approvals may not go past them either. Raises UsageError."""
-    if state.submitter == who and any(stage.approval for stage in compile_stages(plan)):
+    if same(state.submitter, who) and any(stage.approval for stage in compile_stages(plan)):
         raise _own(state, who)
 
 
-def _check_person(state: RolloutState, wanted: Approval, who: str, roles: Collection[str]) -> None:
-    if who == state.submitter:
+def _check_person(state: RolloutState, wanted: Approval, who: str, roles: Collection[str], same: Same) -> None:
+    if same(who, state.submitter):
         raise _own(state, who)
-    if wanted.by and who not in wanted.by and not any(role in wanted.by for role in roles):
+    named = any(same(who, name) for name in wanted.by)
+    if wanted.by and not named and not any(role in wanted.by for role in roles):
         raise UsageError(
             "ST0342", f"rollout '{state.rollout}': {who} is not among those who approve this step.",
             remedy=f"Its plan names {', '.join(wanted.by)}.",

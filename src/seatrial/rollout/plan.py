@@ -236,6 +236,8 @@ class Plan:
     ``decision``: what scores are served as, for the report of a shadow.
     ``inputs``: what is asked of the features that both models tell; if None, what is told is held to the defaults.
     ``back_within``: how fast the champion of before must serve again after a promotion (rollout.standby).
+    ``holdout``: a share of the units that stays on the champion of before when everybody else has left it, until the
+    last reconciliation or for ``holdout_until`` after the promotion; all weights of the plan are shares of the rest.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = FIELDS
@@ -265,6 +267,8 @@ class Plan:
     inputs: Inputs | None = None
     decision: ServingDecision | None = None
     back_within: Duration | None = None
+    holdout: Share | None = None
+    holdout_until: Duration | None = None
 
     @property
     def guardrails(self) -> tuple[Metric, ...]:

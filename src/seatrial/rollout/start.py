@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
@@ -9,7 +10,7 @@ from typing import Literal
 
 from seatrial.errors import Conflict
 from seatrial.ids import ModelName, RolloutId, VersionNumber
-from seatrial.rollout.approvals import approve, check_override
+from seatrial.rollout.approvals import Same, approve, check_override
 from seatrial.rollout.decide import decide, evolve
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.sites import withdraw
@@ -47,7 +48,15 @@ def start(
 
 
 def by_hand(
-    plan: Plan, state: RolloutState, verb: Verb, *, full: bool, reason: str, actor: str, now: datetime
+    plan: Plan,
+    state: RolloutState,
+    verb: Verb,
+    *,
+    full: bool,
+    reason: str,
+    actor: str,
+    now: datetime,
+    same: Same = operator.eq,
 ) -> tuple[Decision, RolloutState]:
     """Pause, resume, promote or abort.
 
@@ -64,7 +73,7 @@ def by_hand(
     elif verb == "abort":
         moved = _end(state, "aborted", 0, reason or "aborted by hand", now)
     elif full:
-        check_override(plan, state, actor)
+        check_override(plan, state, actor, same)
         moved = _end(state, "promoted", 10_000, reason, now)
     else:
         moved = replace(state, status="running", reason="", confirmed=True)
@@ -73,10 +82,17 @@ def by_hand(
 
 
 def by_approval(
-    plan: Plan, state: RolloutState, who: str, roles: Collection[str], *, reason: str, now: datetime
+    plan: Plan,
+    state: RolloutState,
+    who: str,
+    roles: Collection[str],
+    *,
+    reason: str,
+    now: datetime,
+    same: Same = operator.eq,
 ) -> tuple[Decision, RolloutState]:
     """One approval of the present stage; the evidence decides with the next look. Raises what ``approve`` raises."""
-    after = approve(plan, state, who, roles, reason=reason, now=now)
+    after = approve(plan, state, who, roles, reason=reason, now=now, same=same)
     stage = compile_stages(plan)[state.stage]
     given = f"{len(after.approvals)} of {stage.approval.count}" if stage.approval else ""
     text = f"{stage.name} approved ({given})" + (f": {reason}" if reason else "")

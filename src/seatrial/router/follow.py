@@ -98,7 +98,7 @@ class Follower:
 
 
 def _calm(route: ModelRoute) -> ModelRoute:
-    return replace(route, canary_weight=0, mirrored=0, mirrored_by=(), rollout=None, phase=None)
+    return replace(route, canary_weight=0, mirrored=0, mirrored_by=(), rollout=None, phase=None, held=0)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -245,7 +245,7 @@ class Router:
         if given.copied and route.shadow is not None:
             asked.append((route.shadow, given._replace(arm=SHADOW)))
         if given.arm == CHAMPION and given.point is not None and route.standing:
-            for place in copied_to(given.point, [one.points for one in route.standing]):
+            for place in copied_to(given.point, [one.points for one in route.standing], route.held):
                 one = route.standing[place]
                 asked.append((one.backend, Assignment(SHADOW, one.backend.version, None, None, sampled=one.points)))
         for backend, assignment in asked:

@@ -209,9 +209,14 @@ class HostProcess:
 
 
 def scrubbed_environment(home: Path) -> dict[str, str]:
-    """What a host may see: where programs and the language are. No tokens, no store, no Python path."""
+    """What a host may see: no more than is in a bare environment. One thread each: there are many hosts."""
+    return {**bare_environment(home), **dict.fromkeys(_ONE_THREAD, "1")}
+
+
+def bare_environment(home: Path) -> dict[str, str]:
+    """Where programs and the language are. No tokens, no store, no Python path."""
     kept = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {**kept, "HOME": str(home.resolve()), **dict.fromkeys(_ONE_THREAD, "1")}
+    return {**kept, "HOME": str(home.resolve())}
 
 
 def host_info(host: str, port: int, timeout: float = 2.0, *, method: str = "GET") -> dict[str, Any] | None:

@@ -69,6 +69,19 @@ class ArtifactStore:
             raise NotFound("ST0650", f"there is no artifact {digest}.", remedy="Put it into this store first.")
         return place
 
+    def has(self, digest: str) -> bool:
+        return self._place(digest).exists()
+
+    def discard(self, digest: str) -> None:
+        """Delete an artifact that no record needs any more; one that is gone already is no error."""
+        place = self._place(digest)
+        if place.is_dir():
+            with self._workspace() as space:  # out of sight first: half a directory is never found under a digest
+                os.rename(place, space / "tree")
+        place.unlink(missing_ok=True)
+        self._place(digest, ".files").unlink(missing_ok=True)
+        _sync(self.root)
+
     def verify(self, digest: str) -> None:
         """Read the artifact in full; ``IntegrityError`` names the file that is changed, missing or added."""
         place = self.path(digest)

@@ -7,7 +7,7 @@ also rewrite the whole chain: against that, keep an ``Anchor`` outside the datab
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -63,12 +63,19 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What ``verify`` found: entries read, and the first that is wrong or missing."""
+    """What ``verify`` found: entries read, and the first that is wrong or missing.
+
+    ``anchored``: up to which entry an anchor vouches for a sound log; ``unanchored``: how many come after it, the first
+    of them at ``unanchored_since``. Of those, only careless changes are found.
+    """
 
     entries: int
     ok: bool
     first_bad: int | None = None
     reason: str = ""
+    anchored: int = 0
+    unanchored: int = 0
+    unanchored_since: str | None = None
 
     def require_ok(self) -> None:
         if not self.ok:
@@ -116,18 +123,18 @@ class AuditLog:
         with self._db.execute(query, execution_options={"yield_per": 1000}) as rows:
             yield from map(_entry, rows)
 
-    def verify(self, anchor: Anchor | None = None) -> AuditReport:
+    def hashes(self) -> list[Digest]:
+        """Those of all entries, oldest first: the leaves of the log's Merkle tree."""
+        return list(self._db.execute(select(audit.c.hash).order_by(audit.c.seq)).scalars())
+
+    def verify(self, *anchors: Anchor) -> AuditReport:
         """Read the whole chain and name the first entry that is changed, missing, added or out of its place."""
-        last = Anchor(0, GENESIS)
+        check = _Check(anchors)
         with _any_bytes(self._db):
             for entry in self.entries():
-                reason = _fault(entry, last)
-                if reason:
-                    return AuditReport(last.seq, False, min(entry.seq, last.seq + 1), reason)
-                last = Anchor(entry.seq, entry.hash)
-                if anchor is not None and anchor.seq == last.seq and anchor.hash != last.hash:
-                    return AuditReport(last.seq, False, last.seq, "is not the entry that was anchored")
-            return _check_end(last, self.head(), anchor)
+                if reason := check.fault(entry):
+                    return AuditReport(check.last.seq, False, min(entry.seq, check.last.seq + 1), reason)
+            return check.end(self.head())
 
     def _move_head(self, entry: AuditEntry) -> None:
         values = {"seq": entry.seq, "hash": entry.hash}
@@ -135,16 +142,48 @@ class AuditLog:
             self._db.execute(insert(audit_head), {"id": 1, **values})
 
 
-def _check_end(last: Anchor, head: Anchor, anchor: Anchor | None) -> AuditReport:
-    """Hold the last entry of a sound chain against where the log was left."""
-    end = max(head.seq, anchor.seq if anchor else 0)
-    if last.seq < end:
-        return AuditReport(last.seq, False, last.seq + 1, f"is missing; the log went to entry {end}")
-    if last.seq > head.seq:
-        return AuditReport(last.seq, False, head.seq + 1, "was added behind the end of the log")
-    if last.hash != head.hash:
-        return AuditReport(last.seq, False, last.seq, "is not the entry that the log was left with")
-    return AuditReport(last.seq, True)
+class _Check:
+    """Follows the chain from its beginning and holds it against anchors as it comes to them."""
+
+    def __init__(self, anchors: Sequence[Anchor]) -> None:
+        self.last = Anchor(0, GENESIS)
+        self._anchors: dict[int, set[Digest]] = {}
+        for anchor in anchors:
+            self._anchors.setdefault(anchor.seq, set()).add(anchor.hash)
+        self._anchored = max((anchor.seq for anchor in anchors), default=0)
+        self._sure = 0
+        self._since: str | None = None
+
+    def fault(self, entry: AuditEntry) -> str:
+        """What is wrong with the next entry, if anything."""
+        reason = _fault(entry, self.last)
+        if reason:
+            return reason
+        if (anchored := self._anchors.get(entry.seq)) is not None:
+            if anchored != {entry.hash}:
+                return "is not the entry that was anchored" + _from(self._sure + 1, entry.seq)
+            self._sure = entry.seq
+        self.last = Anchor(entry.seq, entry.hash)
+        if entry.seq == self._anchored + 1:
+            self._since = entry.at
+        return ""
+
+    def end(self, head: Anchor) -> AuditReport:
+        """Hold the last entry of a sound chain against where the log was left."""
+        last, end = self.last, max(head.seq, self._anchored)
+        if last.seq < end:
+            return AuditReport(last.seq, False, last.seq + 1, f"is missing; the log went to entry {end}")
+        if last.seq > head.seq:
+            return AuditReport(last.seq, False, head.seq + 1, "was added behind the end of the log")
+        if last.hash != head.hash:
+            return AuditReport(last.seq, False, last.seq, "is not the entry that the log was left with")
+        left = last.seq - self._anchored
+        return AuditReport(last.seq, True, anchored=self._anchored, unanchored=left, unanchored_since=self._since)
+
+
+def _from(first: int, seq: int) -> str:
+    """Where a history was rewritten that fits in itself: after the last entry that an anchor vouches for."""
+    return "" if first == seq else f", and one of the entries from {first} on is not what was written"
 
 
 def _fault(entry: AuditEntry, last: Anchor) -> str:

@@ -25,7 +25,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from seatrial.errors import Conflict, SeatrialError, Unavailable, UsageError
 from seatrial.errors import IntegrityError as Broken
 from seatrial.store import migrate
+from seatrial.store.approvals import Approvals
 from seatrial.store.audit import AuditLog
+from seatrial.store.changes import Changes
 from seatrial.store.ci_runs import CIRuns
 from seatrial.store.decisions import Decisions
 from seatrial.store.drills import Drills
@@ -33,12 +35,16 @@ from seatrial.store.follow_ups import FollowUps
 from seatrial.store.homecomings import Homecomings
 from seatrial.store.incidents import Incidents
 from seatrial.store.leases import Leases
+from seatrial.store.mlflow import Mlflow
 from seatrial.store.models import Models
 from seatrial.store.outbox import Outbox
 from seatrial.store.people import People
 from seatrial.store.recalls import Recalls
 from seatrial.store.rollouts import Rollouts
 from seatrial.store.settings import Settings
+from seatrial.store.test_sets import TestSets
+from seatrial.store.tickets import Tickets
+from seatrial.store.training import Training
 from seatrial.store.watchdog import Watchdog
 
 _WRITER_LOCK: Final = 0x5EA_7121A1  # PostgreSQL advisory lock: any constant that is ours
@@ -75,7 +81,13 @@ class Transaction:
         self.recalls = Recalls(connection, self.audit)
         self.drills = Drills(connection)
         self.ci_runs = CIRuns(connection)
+        self.approvals = Approvals(connection, self.audit)
         self.homecomings = Homecomings(connection)
+        self.mlflow = Mlflow(connection, self.audit)
+        self.changes = Changes(connection, self.audit)
+        self.test_sets = TestSets(connection, self.audit)
+        self.tickets = Tickets(connection, self.audit)
+        self.training = Training(connection)
 
 
 class Store:

@@ -14,6 +14,7 @@ from seatrial.ids import ModelName, VersionNumber
 from seatrial.registry.contract import Contract
 from seatrial.registry.lifecycle import Operation, Stage, transition
 from seatrial.registry.lineage import ArtifactLineage
+from seatrial.registry.provenance import require_provenance
 from seatrial.registry.safety import Safety
 from seatrial.registry.version import Model, ModelVersion, Serving, Source
 from seatrial.store import codec
@@ -79,13 +80,17 @@ class Models:
         now: datetime,
         source: Source = "registered",
         tags: Mapping[str, str] | None = None,
+        signature: str = "",
     ) -> ModelVersion:
         """Add a version in stage ``None``, numbered one above the highest.
 
         A ``registered`` version needs a complete lineage (``UsageError`` names what is missing); an ``adopted`` one
         is somebody else's endpoint, and is marked so for ever.
         """
-        name = self.get_model(model).name
+        owner = self.get_model(model)
+        name = owner.name
+        if source == "registered" and lineage is not None:
+            require_provenance(lineage.data, owner.safety.impact, model=name)
         version = ModelVersion(
             model=name,
             number=self._next_number(name),
@@ -96,6 +101,7 @@ class Models:
             created_at=as_utc(now),
             created_by=actor,
             tags=dict(tags or {}),
+            signature=signature,
         )
         row = _version_row(version)
         self._db.execute(insert(versions).values(row))
@@ -210,6 +216,7 @@ def _version(row: Row[Any]) -> ModelVersion:
         created_at=row.created_at,
         created_by=row.created_by,
         tags=codec.load_tags(row.tags),
+        signature=row.signature,
     )
 
 
@@ -224,4 +231,5 @@ def _version_row(version: ModelVersion) -> dict[str, Any]:
         "tags": codec.dump(version.tags),
         "created_at": version.created_at,
         "created_by": version.created_by,
+        "signature": version.signature,
     }

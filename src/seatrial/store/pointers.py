@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from seatrial.errors import Conflict, NotFound, UsageError
 from seatrial.ids import ModelName, VersionNumber
+from seatrial.ids import PointerName as PointerName
 from seatrial.store.audit import AuditLog
 from seatrial.store.schema import models, pointer_moves, pointers, versions
 
-PointerName = Literal["champion", "challenger", "shadow", "previous"]
 POINTERS: Final[tuple[PointerName, ...]] = get_args(PointerName)
 
 

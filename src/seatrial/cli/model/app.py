@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seatrial.cli import output
 from seatrial.cli.model import anchor as anchors
+from seatrial.cli.model import card as cards
 from seatrial.cli.model import contract as contracts
 from seatrial.cli.model import difference as differences
+from seatrial.cli.model import inventory as inventories
+from seatrial.cli.model import holdout as holdouts
+from seatrial.cli.model import keygen as keys
 from seatrial.cli.model import register as registering
+from seatrial.cli.model import reproduce as reproducing
 from seatrial.cli.model import safety as safeties
 from seatrial.cli.model import standby as standbys
 from seatrial.cli.model.arguments import Name, UnitHeader
@@ -27,6 +33,12 @@ app.command("safety")(safeties.safety)
 app.command("diff")(differences.diff)
 app.command("standby")(standbys.standby)
 app.command("register")(registering.register)
+app.command("reproduce")(reproducing.reproduce)
+app.command("keygen")(keys.keygen)
+app.command("holdout")(holdouts.holdout)
+app.command("card")(cards.card)
+app.command("declare")(cards.declare)
+app.command("inventory")(inventories.inventory)
 
 
 @app.command("adopt")
@@ -34,7 +46,13 @@ app.command("register")(registering.register)
 def adopt(
     context: typer.Context,
     name: Name,
-    url: Annotated[str, typer.Option(help="Where it serves today.")],
+    url: Annotated[str | None, typer.Option(help="Where it serves today.")] = None,
+    mlflow: Annotated[
+        str | None, typer.Option(metavar="URL", help="The same of `mlflow models serve`, whose contract is known.")
+    ] = None,
+    example: Annotated[
+        Path | None, typer.Option(help="A row or a request as JSON, to see what it answers with; with --mlflow.")
+    ] = None,
     unit_header: UnitHeader = "x-unit-id",
     owner: Annotated[str, typer.Option(help="Who answers for it.")] = "",
     purpose: Annotated[str, typer.Option(help="What it is for.")] = "",
@@ -43,16 +61,23 @@ def adopt(
     given: contracts.Given,
 ) -> None:
     """Make what serves today the first champion of a model."""
+    from seatrial.cli.model import endpoint
+
     project = project_of(context)
-    contract = contracts.agreed(project, name, given)
+    found = endpoint.place(name, url, mlflow, example)
+    contract = endpoint.agreed(contracts.agreed(project, name, given), found)
     document = send(
         project, "POST", f"/v1/models/{name}/adopt",
-        {"url": url, "unitHeader": unit_header, "owner": owner, "purpose": purpose, **said(contract)},
+        {"url": found.url, "unitHeader": unit_header, "owner": owner, "purpose": purpose, "tags": found.tags,
+         **said(contract)},
         lambda operations: operations.adopt(
-            name, url, unit_header=unit_header, contract=contract, actor=actor(), owner=owner, purpose=purpose
+            name, found.url, unit_header=unit_header, contract=contract, actor=actor(), owner=owner, purpose=purpose,
+            tags=found.tags,
         ),
     )  # fmt: skip
-    say(document, as_json, f"✔ {name} v{document['version']} at {url} is the champion")
+    say(document, as_json, f"✔ {name} v{document['version']} at {found.url} is the champion")
+    if found.remark:
+        output.note(f"⚠ {found.remark}")
 
 
 @app.command("configure")

@@ -40,6 +40,8 @@ class Flags:
     metrics: dict[str, float] = field(default_factory=dict)
     importances: dict[str, float] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    data_type: str | None = None
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 def document(file: Path | None, flags: Flags, directory: Path, *, same: Sequence[str] = ()) -> dict[str, Any]:
@@ -57,7 +59,8 @@ def document(file: Path | None, flags: Flags, directory: Path, *, same: Sequence
         "data": _merged(given.get("data"), _data(flags)),
         "model": _merged(given.get("model"), _model(flags)),
     }
-    return {**given, **{name: part for name, part in parts.items() if part}}
+    recipe = {"recipe": _recipe(given["recipe"], directory)} if given.get("recipe") else {}
+    return {**given, **recipe, **{name: part for name, part in parts.items() if part}}
 
 
 _FORM = "docs/cli.md shows one; `seatrial model register --help` names the flags that do without."
@@ -71,7 +74,7 @@ _HOW = {
 
 def require(document: dict[str, Any], model: str) -> None:
     """Raises UsageError that says which flag gives each missing part. What else is wrong, the registry finds."""
-    if document.keys() - _HOW.keys():
+    if document.keys() - _HOW.keys() - {"recipe"}:
         return
     if missing := [part for part in _HOW if part not in document]:
         raise UsageError(
@@ -111,6 +114,16 @@ def put_artifact(project: Project, path: Path, format: str) -> str:
 def digests(artifact: Path | None, stored: str | None) -> tuple[str, ...]:
     """The digest of an artifact that is one file, and that of it in the store."""
     return (file_digest(artifact), stored) if artifact is not None and artifact.is_file() and stored else ()
+
+
+def signature(project: Project, name: str, serving: dict[str, Any], lineage: dict[str, Any]) -> str:
+    """What the key of this project's configuration, if it names one, says of an artifact."""
+    if not project.config.signing.key:
+        return ""
+    from seatrial.api.bodies import read_lineage, read_serving
+    from seatrial.control.signatures import signed
+
+    return signed(project, name, read_serving(serving), read_lineage(lineage))
 
 
 def texts(given: Sequence[str] | None, option: str) -> dict[str, str]:
@@ -201,7 +214,7 @@ def _data(flags: Flags) -> dict[str, Any]:
     if digest is not None and rows is None:
         raise UsageError("ST0875", f"data {name or digest}: how many rows it has is not known.", remedy="--data-rows N")
     given = {"digest": digest, "rows": rows, "start": flags.data_start, "end": flags.data_end, "name": name,
-             "sources": flags.sources or None}  # fmt: skip
+             "sources": flags.sources or None, "type": flags.data_type, "provenance": flags.facts or None}  # fmt: skip
     return {key: value for key, value in given.items() if value is not None}
 
 
@@ -216,6 +229,16 @@ def _model(flags: Flags) -> dict[str, Any]:
         "importances": flags.importances or None,
     }
     return {key: value for key, value in given.items() if value is not None}
+
+
+def _recipe(given: object, directory: Path) -> object:
+    """An environment that is only the name of a file means that file, as it is here."""
+    file = given.get("environment") if isinstance(given, dict) else None
+    if not isinstance(given, dict) or not isinstance(file, str):
+        return given
+    if not (directory / file).is_file():
+        raise NotFound("ST1588", f"there is no environment file '{directory / file}'.", remedy="Correct the recipe.")
+    return {**given, "environment": {"file": file, "digest": file_digest(directory / file)}}
 
 
 def _merged(file: object, flags: dict[str, Any]) -> dict[str, Any]:

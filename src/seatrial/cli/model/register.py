@@ -11,11 +11,13 @@ from seatrial.cli import output
 from seatrial.cli.model import contract as contracts
 from seatrial.cli.model.arguments import Name, UnitHeader
 from seatrial.cli.model.sending import said, say, send
-from seatrial.cli.session import actor, project_of
+from seatrial.cli.session import actor, opened, project_of
 from seatrial.errors import UsageError
+from seatrial.registry.provenance import InputType
 
 if TYPE_CHECKING:
     from seatrial.control.operations import Operations
+    from seatrial.control.project import Project
     from seatrial.registry.version import ModelVersion
 
 
@@ -35,6 +37,13 @@ def register(
     data_rows: Annotated[int | None, typer.Option(min=0, help="Rows of the data, where it is not here.")] = None,
     data_start: Annotated[str | None, typer.Option(help="First event time in the data (ISO 8601).")] = None,
     data_end: Annotated[str | None, typer.Option(help="End of event time in the data, exclusive.")] = None,
+    data_type: Annotated[
+        InputType | None, typer.Option(help="What kind of input it is; each kind has facts that must be told.")
+    ] = None,
+    fact: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="device, site, labeler, labelVersion or language; may repeat."),
+    ] = None,
     model_digest: Annotated[str | None, typer.Option(help="sha256:... of what the URL serves.")] = None,
     model_file: Annotated[
         Path | None, typer.Option(help="What the URL serves, if it is one file: the digest is computed.")
@@ -102,20 +111,36 @@ def register(
         model_file=model_file, model_framework=model_framework,
         params=origins.pairs(param, "--param"), metrics=origins.numbers(metric, "--metric"),
         importances=origins.numbers(importance, "--importance"), sources=origins.texts(source, "--source"),
+        data_type=data_type, facts=origins.texts(fact, "--fact"),
     )  # fmt: skip
+    if data is not None:
+        _require_apart(project, name, data)
     came_from = origins.document(lineage, flags, Path.cwd(), same=origins.digests(artifact, digest))
     origins.require(came_from, name)
     tags = origins.texts(tag, "--tag")
+
+    signature = origins.signature(project, name, serving, came_from)
 
     def directly(operations: Operations) -> ModelVersion:
         from seatrial.api.bodies import read_lineage, read_serving
 
         return operations.register(
             name, read_serving(serving), read_lineage(came_from),
-            tags=tags, actor=actor(), unit_header=unit_header, contract=contract,
+            tags=tags, actor=actor(), unit_header=unit_header, contract=contract, signature=signature,
         )  # fmt: skip
 
     body = {"serving": serving, "lineage": came_from, "tags": tags, "unitHeader": unit_header, **said(contract)}
+    body |= {"signature": signature} if signature else {}
     made = send(project, "POST", f"/v1/models/{name}/versions", body, directly)
     say(made, as_json, f"✔ {name} v{made['version']} is registered; "
          f"`seatrial rollout start {name} {made['version']} --plan PLAN.yaml` brings it to users")  # fmt: skip
+
+
+def _require_apart(project: Project, model: str, data: Path) -> None:
+    """Raises Conflict where rows of a locked test set are among the training data."""
+    from seatrial.control.changes.test_sets import require_apart
+
+    if not data.is_file():
+        return  # its absence is told where it is read
+    with opened(project) as store, store.read() as tx:
+        require_apart(tx, project, model, data)

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from seatrial.gateway.kill import KillLatch
+from seatrial.retrain.manager import Event
 from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import Decision
 from seatrial.store.alert import Alert, Severity
@@ -42,6 +43,20 @@ KINDS: Final[Mapping[str, Severity]] = MappingProxyType({
     "review.drained": "info",
     "controller.takeover": "warning",
     "ci.failed": "warning",
+    "retrain.missed": "warning",
+    "retrain.blocked": "critical",
+    "retrain.failed": "warning",
+    "retrain.ready": "info",
+    "approval.requested": "info",
+    "approval.late": "warning",
+    "approval.review_overdue": "warning",
+    "audit.broken": "critical",
+    "audit.unanchored": "warning",
+    "mlflow.request": "info",
+    "mlflow.refused": "warning",
+    "mlflow.moved": "warning",
+    "mlflow.down": "warning",
+    "mlflow.back": "info",
 })  # fmt: skip
 
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "critical")
@@ -133,10 +148,83 @@ def of_drill_time(model: str, planned: datetime, at: datetime) -> Alert:
     return _alert("drill.time", model, iso_z(planned), at, text, model=model, detail={"planned": iso_z(planned)})
 
 
+def of_approval_request(model: str, request: str, asks: str, at: datetime) -> Alert:
+    """People are asked for their approval of a release."""
+    text = f"{asks}: `seatrial approvals show {request}`"
+    return _alert("approval.requested", request, "1", at, text, model=model, detail={"request": request})
+
+
+def of_late_approval(model: str, request: str, asks: str, at: datetime) -> Alert:
+    """They have had the time that the policy gives them."""
+    text = f"{asks} is late: `seatrial approvals show {request}`"
+    return _alert("approval.late", request, "1", at, text, model=model, detail={"request": request})
+
+
+def of_review_overdue(model: str, request: str, by: str, due: datetime, at: datetime) -> Alert:
+    """An emergency release that nobody looked at in time: the model's next release waits for that."""
+    text = f"{model}: the emergency release {request} by {by} was to be reviewed by {due:%Y-%m-%d %H:%M}"
+    detail = {"request": request, "by": by, "due": iso_z(due)}
+    return _alert("approval.review_overdue", request, iso_z(due), at, text, model=model, detail=detail)
+
+
 def of_takeover(before: str, holder: str, fence: int, at: datetime) -> Alert:
     """The control plane before this one did not give its lease back: it crashed, or stood still for too long."""
     text = f"{holder} has taken over control from {before}, which had not given it back"
     return _alert("controller.takeover", "controller", str(fence), at, text, detail={"from": before, "to": holder})
+
+
+def of_broken_audit(entry: int | None, text: str, at: datetime) -> Alert:
+    """The audit log is not what was written; told once a day."""
+    told = f"{text}; nothing is anchored until somebody has looked: `seatrial audit verify`"
+    return _alert("audit.broken", "audit", f"{at:%Y-%m-%d}", at, told, detail={"entry": entry})
+
+
+def of_unanchored(target: str, text: str, at: datetime) -> Alert:
+    """A target does not take the audit log's anchors; told once a day."""
+    return _alert("audit.unanchored", "audit", f"{target}/{at:%Y-%m-%d}", at, text, detail={"target": target})
+
+
+def of_mlflow_request(model: str, seq: int, number: int, state: str, text: str, at: datetime) -> Alert:
+    """What came of a request in MLflow; one that waits is told once, however often it is asked again."""
+    kind = "mlflow.refused" if state == "refused" else "mlflow.request"
+    detail = {"request": seq, "version": number, "state": state}
+    told = f"{model}: what was asked for version {number} in MLflow: {text}"
+    return _alert(kind, model, f"{seq}/{state}", at, told, model=model, detail=detail)
+
+
+def of_mlflow_move(
+    model: str, registered: str, alias: str, before: int | None, moved: int | None, truth: int | None, at: datetime
+) -> Alert:
+    """Somebody else moved an alias of MLflow; it is put back."""
+    was, now, back = (f"version {number}" if number else "nothing" for number in (before, moved, truth))
+    text = f"{model}: somebody moved @{alias} of '{registered}' from {was} to {now}; it is put back to {back}"
+    detail = {"alias": alias, "from": before, "to": moved, "truth": truth}
+    return _alert("mlflow.moved", model, f"{alias}/{iso_z(at)}", at, text, model=model, detail=detail)
+
+
+def of_mlflow_health(trouble: str, since: str, at: datetime) -> Alert:
+    """MLflow is not told what happens, or is again; ``trouble``: what is in the way, empty once nothing is."""
+    kind = "mlflow.down" if trouble else "mlflow.back"
+    text = f"MLflow: {trouble}; what is published there waits" if trouble else "MLflow is told again what happens here"
+    return _alert(kind, "mlflow", since, at, text, detail={"since": since})
+
+
+def of_trigger(model: str, event: Event) -> Alert | None:
+    """Schedules that nobody was there for, and data that must not be trained on; nothing else a manager does."""
+    kind = {"missed": "retrain.missed", "paged": "retrain.blocked"}.get(event.what)
+    if kind is None:
+        return None
+    text = f"{model}: {event.trigger}: {event.reason}"
+    return _alert(kind, model, iso_z(event.at), event.at, text, model=model, detail={"trigger": event.trigger})
+
+
+def of_training(run: str, model: str, status: str, reason: str, at: datetime) -> Alert | None:
+    """A training run that failed, or one whose rollout a person has to start."""
+    kind = {"failed": "retrain.failed", "requested": "retrain.ready"}.get(status)
+    if kind is None:
+        return None
+    text = f"{model}: training run {run} {'failed' if status == 'failed' else 'waits for a person'}: {reason}"
+    return _alert(kind, run, status, at, text, model=model, detail={"run": run, "reason": reason})
 
 
 def of_condition(kind: str, object: str, text: str, since: datetime, at: datetime) -> Alert:

@@ -76,7 +76,7 @@ def post(project: Project, target: AlertTarget, alert: Alert, environment: Mappi
     url = target.url or _variable(target, target.url_env, environment)
     check_url(target.name, url)
     secret = _variable(target, target.secret_env, environment) if target.secret_env else ""
-    return _post(url, message(project, target, alert, secret))
+    return send(url, message(project, target, alert, secret))
 
 
 def _variable(target: AlertTarget, name: str, environment: Mapping[str, str]) -> str:
@@ -90,7 +90,8 @@ def _variable(target: AlertTarget, name: str, environment: Mapping[str, str]) ->
     return value
 
 
-def _post(url: str, sent: Message) -> Reply:
+def send(url: str, sent: Message) -> Reply:
+    """One POST. Whatever goes wrong on the way is a reply of status 0."""
     import httpx
 
     # The proxy settings of the environment are for the outside. Redirects are not followed: whoever answers with one

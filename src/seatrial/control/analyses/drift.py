@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -123,7 +123,7 @@ def _column(found: Drift, name: str) -> Document:
     return {
         "name": name,
         "kind": "numbers" if isinstance(known.column, Cells) else "categories",
-        "dependence": {"scale": known.dependence.scale, "share": known.dependence.share},
+        "dependence": asdict(known.dependence),
         "windows": [
             {
                 "measures": {m.name: {"value": m.value, "pValue": m.p_value} for m in measures[name]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def kept(path: Path) -> Known:
 
 
 def _written(one: Reference) -> dict[str, Any]:
-    common = {"missing": one.column.missing, "dependence": [one.dependence.scale, one.dependence.share]}
+    common = {"missing": one.column.missing, "dependence": list(astuple(one.dependence))}
     if isinstance(one.column, Categories):
         return {"categories": dict(one.column.counts), **common}
     cells = np.flatnonzero(one.column.counts)
@@ -54,7 +55,9 @@ def _written(one: Reference) -> dict[str, Any]:
 
 
 def _read(found: dict[str, Any]) -> Reference:
-    scale, share = found["dependence"]
+    scale, share, *more = found["dependence"]
+    floor, known = more or (0.0, None)
+    dependence = Dependence(float(scale), float(share), float(floor), None if known is None else float(known))
     column: Column
     if "categories" in found:
         column = Categories({str(name): int(n) for name, n in found["categories"].items()}, int(found["missing"]))
@@ -62,4 +65,4 @@ def _read(found: dict[str, Any]) -> Reference:
         counts = np.zeros(CELLS, dtype=np.int64)
         counts[np.array(found["cells"], dtype=np.int64)] = found["counts"]
         column = Cells(Frame(*(float(part) for part in found["frame"])), counts, int(found["missing"]))
-    return Reference(column, Dependence(float(scale), float(share)))
+    return Reference(column, dependence)

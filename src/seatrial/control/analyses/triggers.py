@@ -30,6 +30,7 @@ from seatrial.retrain.manager import (
     wakes,
 )
 from seatrial.retrain.policy import Critical, Policy, Training, Trigger
+from seatrial.retrain.running import Command, Expected, Release, Watch
 from seatrial.values import Duration, to_camel
 
 Document = dict[str, Any]
@@ -82,7 +83,8 @@ def _entries() -> TypeAdapter[list[Entry]]:
     return TypeAdapter(list[Entry])
 
 
-_KNOWN = sorted({to_camel(f.name) for of in (Policy, Trigger, Critical, Training, Entry) for f in fields(of)})
+_PARTS = (Policy, Trigger, Critical, Training, Command, Watch, Expected, Release, Entry)
+_KNOWN = sorted({to_camel(f.name) for of in _PARTS for f in fields(of)})
 
 
 def read_policy(path: Path) -> Policy:

@@ -20,6 +20,8 @@ from seatrial.control.capture.collector import Collector
 from seatrial.control.clock import Clock
 from seatrial.control.project import Project
 from seatrial.control.render import active_release
+from seatrial.control.retention.keeping import keeping
+from seatrial.control.retention.outdated import recalled
 from seatrial.control.worker import Worker
 from seatrial.engines.expressions import EARLY
 from seatrial.errors import UsageError
@@ -184,6 +186,8 @@ class Housekeeping(Worker):
     def _expire(self, place: _Place) -> None:
         place.shelf.refresh()
         state, retention = self._running(place.model), self._retention(place.model)
+        if retention is None:
+            return
         started = [*self._followed(place.model), *([] if state is None else [state.started])]
         early = EARLY * MICROS if place.kind == "outcomes" else timedelta()
         old = expired(place.shelf.parts, cutoff(self._clock.now(), retention.delta, started, early=early))
@@ -207,10 +211,14 @@ class Housekeeping(Worker):
         with self._store.read() as tx:
             return tx.follow_ups.open_since(model)
 
-    def _retention(self, model: str) -> Duration:
+    def _retention(self, model: str) -> Duration | None:
+        """None where nothing may go: something holds it, or less is declared than the model must keep."""
         with self._store.read() as tx:
-            known = {str(m.name): m.contract.retention for m in tx.models.list_models()}
-        return known.get(model) or self._project.config.capture.retention
+            known = {str(m.name): m for m in tx.models.list_models()}
+            if model not in known:
+                return self._project.config.capture.retention
+            keep = keeping(tx, self._project, known[model])
+            return None if keep.short or recalled(tx, model) else keep.spans["events"]
 
     # ── erasure ────────────────────────────────────────────────────────────────────────────────────────────────────
 

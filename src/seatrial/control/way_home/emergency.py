@@ -109,7 +109,7 @@ def revive(project: Project, model: str, *, reason: str, actor: str) -> Switched
             raise NotFound("ST0733", f"model '{model}' is not killed.", remedy="`seatrial model list` shows who is.")
         now = clock_of(project, store).now()
         with store.read() as tx:
-            require_another(tx.models.get_model(model), [latch], actor)
+            require_another(tx.models.get_model(model), [latch], actor, project.identities)
         with store.begin() as tx:
             record_revival(tx, latch, actor, reason, now)
         remove_latch(project.kill_latches, model)

@@ -12,10 +12,12 @@ WARM_LIMIT = 4
 
 
 def scaled_down(wanted: Iterable[Desired], latches: Iterable[KillLatch]) -> dict[HostKey, int]:
-    """How many requests at once each *warm* standby takes; one that answers in place of a killed champion takes all."""
+    """How many requests at once each *warm* standby takes; one that answers in place of a killed champion, or
+    a holdout, takes all."""
     serving = {latch.model for latch in latches if latch.mode == "previous"}
     return {
         (want.model.name, want.previous): WARM_LIMIT
         for want in wanted
         if want.previous is not None and want.model.safety.standby == "warm" and want.model.name not in serving
+        and (want.holdout is None or want.holdout[0] != want.previous)
     }

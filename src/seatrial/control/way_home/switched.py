@@ -9,6 +9,8 @@ from seatrial.errors import Conflict
 from seatrial.gateway.envoy import Envoy
 from seatrial.gateway.kill import KillLatch
 from seatrial.gateway.routes import OFF, UNAVAILABLE, RouteTable
+from seatrial.governance.approvals.identity import Identities
+from seatrial.ids import CANARY, HOLDOUT
 from seatrial.registry.version import Model
 from seatrial.rollout.way_home import Times
 
@@ -33,10 +35,10 @@ class Switched:
     proven: str = ""
 
 
-def require_another(model: Model, latches: Iterable[KillLatch], actor: str) -> None:
-    """Raises Conflict where who killed a model of the first tier would revive it, too."""
+def require_another(model: Model, latches: Iterable[KillLatch], actor: str, people: Identities) -> None:
+    """Raises Conflict where who killed a model of the first tier would revive it, too, under whichever name."""
     for latch in latches:
-        if latch.model == model.name and latch.actor == actor and model.safety.tier == 1:
+        if latch.model == model.name and people.same(latch.actor, actor) and model.safety.tier == 1:
             raise Conflict(
                 "ST0736", f"model '{model.name}' is of tier 1 and was killed by {actor}: somebody else revives it.",
                 remedy="An approver with a token of their own: SEATRIAL_TOKEN=... seatrial revive.",
@@ -51,11 +53,11 @@ def shares(envoy: Envoy, table: RouteTable, model: str) -> dict[str, float]:
     if route.killed:
         return {OFF: 1.0}
     weights = envoy.split().get(model, {})
-    version = route.champion.version
-    found = {
-        f"v{version}" if version.isdigit() else version: (weights.get("champion", 0) + weights.get("mirrored", 0))
-        / 10_000
-    }
-    if route.canary is not None and weights.get("canary"):
-        found[f"v{route.canary.version}"] = weights["canary"] / 10_000
+    answering = [(route.champion, weights.get("champion", 0) + weights.get("mirrored", 0))]
+    answering += [(one, weights.get(arm, 0)) for one, arm in ((route.canary, CANARY), (route.holdout, HOLDOUT)) if one]
+    found: dict[str, float] = {}
+    for backend, points in answering:
+        if points or backend is route.champion:
+            name = f"v{backend.version}" if backend.version.isdigit() else backend.version
+            found[name] = found.get(name, 0.0) + points / 10_000
     return found

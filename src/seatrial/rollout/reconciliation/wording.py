@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seatrial.rollout.reconciliation.judge import Reconciled, Reconciliation
+from seatrial.values import Share
 
 _SAID = {
     "fail": "is worse",
@@ -31,10 +32,18 @@ def reconciled_text(metric: Reconciled) -> str:
     return ", ".join(parts)
 
 
-def reconciliation_text(found: Reconciliation) -> str:
-    """One sentence of everything."""
+def reconciliation_text(found: Reconciliation, holdout: Share | None = None) -> str:
+    """One sentence of everything. ``holdout``: of the plan, whose units the candidate was held against."""
     told = "; ".join(reconciled_text(metric) for metric in found.metrics)
-    return f"day {found.day}, {found.days_since:.3g} days after the rollout: {told}"
+    against = f"; {holdout_text(found, holdout)}" if holdout is not None else ""
+    return f"day {found.day}, {found.days_since:.3g} days after the rollout: {told}{against}"
+
+
+def holdout_text(found: Reconciliation, holdout: Share) -> str:
+    """``held against the 5% of the units that stayed on the champion: not diluted``."""
+    diluted = any(metric.diluted for metric in found.metrics)
+    word = "diluted since some of them met the candidate" if diluted else "not diluted"
+    return f"held against the {holdout} of the units that stayed on the champion: {word}"
 
 
 def amount(metric: Reconciled, value: float) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from seatrial.rollout.plan import Plan
 from seatrial.rollout.validate.agreements import check_agreements
+from seatrial.rollout.validate.holdout import check_holdout
 from seatrial.rollout.validate.impact import check_floors, check_impact, check_populations
 from seatrial.rollout.validate.inputs import check_inputs
 from seatrial.rollout.validate.margins import PRESERVED, check_justifications, check_margins
@@ -39,6 +40,7 @@ CHECKS: tuple[Callable[[Plan], Iterator[Problem]], ...] = (
     check_floors,
     check_inputs,
     check_surrogates,
+    check_holdout,
 )
 """In reading order."""
 

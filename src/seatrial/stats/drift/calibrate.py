@@ -8,38 +8,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seatrial.stats.drift.measures import INDEPENDENT, Column, Dependence, binner
-from seatrial.stats.drift.psi import SMOOTHING, psi
 
 Floats = NDArray[np.float64]
+
+LEAST_CHUNKS = 3
+"""Two chunks differ in one way only, and say nothing of the others."""
 
 
 def dependence(chunks: Sequence[Column]) -> Dependence:
     """How much further apart chunks of the reference lie than independent values would, and how unevenly.
 
-    Each chunk is compared with the others by PSI, whose mean and variance without dependence are those of a chi-square.
-    Days and sessions make both larger. Chunks as long as the windows that are judged later see what these will.
-    Nothing is made smaller than without; fewer than two chunks tell nothing. Raises ValueError for chunks of different
-    frames.
+    From how the chunks' shares of each bin vary and move together: without drift a window's chi-square is a weighted sum
+    of squares, of which the weights are the eigenvalues of that covariance. Its first three moments are those of a
+    shifted chi-square; that these were estimated from so many chunks widens it to an F ratio. Chunks as long as the
+    windows that are judged later see what these will: days, sessions, seasons.
+
+    Fewer than three chunks tell nothing. Raises ValueError for chunks of different frames. Sources: Rao & Scott (1981);
+    Hall (1983), Buckley & Eagleson (1988) for the moments.
 
     >>> from seatrial.stats.drift.cells import Cells, Frame
     >>> even = [Cells.of(Frame(0, 1), np.arange(i, 1000, 4)) for i in range(4)]
     >>> days = [Cells.of(Frame(0, 1), np.arange(i * 250, i * 250 + 250)) for i in range(4)]
     >>> dependence(even), dependence(days).scale > 50
-    (Dependence(scale=1.0, share=1.0), True)
+    (Dependence(scale=1.0, share=1.0, floor=0.0, known=None), True)
     """
     full = [chunk for chunk in chunks if chunk.n]
-    if len(full) < 2:
+    if len(full) < LEAST_CHUNKS:
         return INDEPENDENT
     everything = total(full)
     counted = binner(everything)
-    whole = counted(everything)
-    found = [ratio for chunk in full if (ratio := _ratio(whole, counted(chunk))) is not None]
-    if len(found) < 2:
+    spread = _spread(counted(everything), np.array([counted(chunk) for chunk in full]))
+    freedom, estimated = len(spread) - 1, len(full) - 1
+    first, second = float(np.trace(spread)), float(np.sum(spread * spread))
+    third = float(np.sum(spread @ spread * spread))
+    if freedom < 1 or not third > 0 or third / second <= 1:
         return INDEPENDENT
-    ratios, freedom = np.array([ratio for ratio, _ in found]), float(np.mean([f for _, f in found]))
-    mean, variance = float(ratios.mean()), float(ratios.var(ddof=1))
-    share = min(1.0, max(1.0, 2 * mean**2 / variance) / freedom) if variance and mean > 1 else 1.0
-    return Dependence(max(1.0, mean / share), share)
+    scale, left = third / second, second**3 / third**2
+    return Dependence(scale, left / freedom, max(0.0, first - scale * left) / freedom, estimated * left)
 
 
 def total(chunks: Sequence[Column]) -> Column:
@@ -57,12 +62,10 @@ def total(chunks: Sequence[Column]) -> Column:
     return found
 
 
-def _ratio(whole: Floats, chunk: Floats) -> tuple[float, int] | None:
-    """A chunk's chi-square over its degrees of freedom, and these; None where a column is constant."""
+def _spread(whole: Floats, chunks: Floats) -> Floats:
+    """The covariance of the chunks' shares of each bin that is not empty, in units of independent values' errors."""
     there = whole > 0
-    rest = (whole - chunk)[there]
-    freedom = int(there.sum()) - 1
-    if not freedom or not rest.any():
-        return None
-    expected = freedom * (1 / rest.sum() + 1 / chunk.sum())
-    return psi(rest, chunk[there], SMOOTHING) / float(expected), freedom
+    rows = chunks.sum(axis=1, keepdims=True)
+    shares = whole[there] / whole.sum()
+    residuals = (chunks[:, there] / rows - shares) * np.sqrt(rows / shares)
+    return np.asarray(residuals.T @ residuals / (len(chunks) - 1))

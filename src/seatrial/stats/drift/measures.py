@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, gammaincc, stdtr
+from scipy.special import chdtrc, fdtrc, gammaincc, ndtri, stdtr
 
 from seatrial.stats.distance import jensen_shannon
 from seatrial.stats.drift.categories import Categories, binned, named
@@ -43,12 +43,38 @@ _LEAST_TAIL = 50
 class Dependence:
     """How much less values of one window say than independent ones would.
 
-    ``scale`` divides the numbers of values; a window's chi-square has only ``share`` of its degrees of freedom, where
-    what moves moves together. Source: Rao & Scott (1981), second-order correction.
+    Without drift a window's chi-square of f degrees of freedom is about ``floor`` f plus ``scale`` times a chi-square of
+    ``share`` f, for what moves moves together. ``scale`` divides numbers of values in all other tests. ``known``: the
+    degrees of freedom that the scale was estimated with; None: it is given. No value is surer than if it were
+    independent. Source: Rao & Scott (1981), corrected in three moments instead of two.
     """
 
     scale: float = 1.0
     share: float = 1.0
+    floor: float = 0.0
+    known: float | None = None
+
+    def chi_square_p(self, statistic: float, freedom: int) -> float:
+        """Of a chi-square of independent values; over a scale that is estimated it is an F ratio.
+
+        >>> round(Dependence().chi_square_p(9.49, 4), 3), round(Dependence(2, 0.5, known=20).chi_square_p(9.49, 4), 3)
+        (0.05, 0.119)
+        """
+        independent = float(chdtrc(freedom, statistic))
+        if self == INDEPENDENT:
+            return independent
+        left = max(1.0, freedom * self.share)
+        rest = max(0.0, statistic - self.floor * freedom) / self.scale
+        found = chdtrc(left, rest) if self.known is None else fdtrc(left, self.known, rest / left)
+        return max(independent, float(found))
+
+    def unsure(self, p: float) -> float:
+        """A p-value of which the error was estimated: its normal quantile in Student's distribution.
+
+        >>> round(Dependence().unsure(0.01), 3), round(Dependence(known=20).unsure(0.01), 3)
+        (0.01, 0.018)
+        """
+        return p if self.known is None else min(1.0, 2 * float(stdtr(self.known, ndtri(p / 2))))
 
 
 INDEPENDENT = Dependence()
@@ -86,12 +112,11 @@ def numeric(
     n, m = reference.n / dependence.scale, current.n / dependence.scale
     pair = _Pair(reference, current)
     distance = float(np.abs(pair.below[0] - pair.below[1]).max())
+    others = (Measure("ks", distance, ks_p(distance, n, m)), _wasserstein(pair, n, m), _tail(pair, n, m),
+              _mmd(pair, n, m))  # fmt: skip
     return (
         *_over_bins(*common_bins(reference, current, bins), dependence),
-        Measure("ks", distance, ks_p(distance, n, m)),
-        _wasserstein(pair, n, m),
-        _tail(pair, n, m),
-        _mmd(pair, n, m),
+        *(replace(one, p_value=None if one.p_value is None else dependence.unsure(one.p_value)) for one in others),
         lost,
     )
 
@@ -114,9 +139,7 @@ def categorical(
     test = chi_square(*sides)
     found = Measure("chi2", 0.0, 1.0)
     if test is not None:
-        found = Measure(
-            "chi2", test.cramers_v, _chi_square_p(test.statistic / dependence.scale, test.freedom, dependence)
-        )
+        found = Measure("chi2", test.cramers_v, dependence.chi_square_p(test.statistic, test.freedom))
     return (*_over_bins(*sides, dependence), found, lost)
 
 
@@ -182,24 +205,21 @@ def missing(reference: Column, current: Column, dependence: Dependence = INDEPEN
         return Measure("missing", None, None)
     parts = table[:, 1] / table.sum(axis=1)
     test = chi_square(table[0] / dependence.scale, table[1] / dependence.scale)
-    return Measure("missing", float(abs(parts[0] - parts[1])), 1.0 if test is None else test.p_value)
+    p = 1.0 if test is None else dependence.unsure(test.p_value)
+    return Measure("missing", float(abs(parts[0] - parts[1])), p)
 
 
 def _over_bins(reference: Floats, current: Floats, dependence: Dependence) -> tuple[Measure, Measure]:
     """PSI and Jensen-Shannon; to second order both are a chi-square of the same degrees of freedom."""
-    bins, noise = len(reference), dependence.scale * (1 / reference.sum() + 1 / current.sum())
+    bins, noise = len(reference), 1 / reference.sum() + 1 / current.sum()
     if bins < 2:
         return Measure("psi", 0.0, 1.0), Measure("js", 0.0, 1.0)
     index = psi(reference, current, SMOOTHING)
     distance = jensen_shannon(reference, current) or 0.0
     return (
-        Measure("psi", index, _chi_square_p(index / noise, bins - 1, dependence)),
-        Measure("js", distance, _chi_square_p(8 * math.log(2) * distance**2 / noise, bins - 1, dependence)),
+        Measure("psi", index, dependence.chi_square_p(index / noise, bins - 1)),
+        Measure("js", distance, dependence.chi_square_p(8 * math.log(2) * distance**2 / noise, bins - 1)),
     )
-
-
-def _chi_square_p(statistic: float, freedom: int, dependence: Dependence) -> float:
-    return float(chdtrc(max(1.0, freedom * dependence.share), statistic))
 
 
 class _Pair:

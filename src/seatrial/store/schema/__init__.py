@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from seatrial.store.schema.alerts import alerts, deliveries
+from seatrial.store.schema.approvals import approval_acts, approval_requests
 from seatrial.store.schema.base import UtcTime, metadata
+from seatrial.store.schema.changes import change_baselines, change_envelopes, test_set_uses, test_sets, tickets
 from seatrial.store.schema.governance import ci_runs, drills, incidents, recall_marks, recalls
+from seatrial.store.schema.mlflow import mlflow_deliveries, mlflow_links, mlflow_requests, mlflow_versions
 from seatrial.store.schema.records import audit, audit_head, leases, people, settings
 from seatrial.store.schema.registry import models, pointer_moves, pointers, versions
 from seatrial.store.schema.releases import decisions, follow_ups, homecomings, reconciliations, rollouts, standby_times
+from seatrial.store.schema.training import retraining, training_events, training_runs
 
 __all__ = [
     "UtcTime",
     "alerts",
+    "approval_acts",
+    "approval_requests",
     "audit",
     "audit_head",
+    "change_baselines",
+    "change_envelopes",
     "ci_runs",
     "decisions",
     "deliveries",
@@ -23,6 +31,10 @@ __all__ = [
     "incidents",
     "leases",
     "metadata",
+    "mlflow_deliveries",
+    "mlflow_links",
+    "mlflow_requests",
+    "mlflow_versions",
     "models",
     "people",
     "pointer_moves",
@@ -30,8 +42,14 @@ __all__ = [
     "recall_marks",
     "recalls",
     "reconciliations",
+    "retraining",
     "rollouts",
     "settings",
     "standby_times",
+    "test_set_uses",
+    "test_sets",
+    "tickets",
+    "training_events",
+    "training_runs",
     "versions",
 ]

@@ -1,31 +1,26 @@
-"""``seatrial cadence``: how often training pays."""
+"""``seatrial cadence optimise``: what a run costs against what a model's age costs."""
 
 from __future__ import annotations
 
-import csv
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seatrial.cli import amounts, output
+from seatrial.cli.cadence import given
 from seatrial.cli.expression import formula
-from seatrial.errors import NotFound, UsageError
+from seatrial.errors import UsageError
 
 if TYPE_CHECKING:
     from seatrial.retrain.cadence import Costs, Optimum
     from seatrial.retrain.curve import Curve
 
-app = typer.Typer(help="How often to train: what a run costs against what a model's age costs.", no_args_is_help=True)
-
 _LIMITS, _UNSURE = "What is allowed", "What is not known exactly"
-_DAYS = {"h": 1 / 24, "hour": 1 / 24, "d": 1.0, "day": 1.0, "w": 7.0, "week": 7.0}
 _SHOWN = (1.0, 2.0, 3.0, 7.0, 14.0, 30.0)
 _POINTS = 2_000
-_NUMBER = r"\$?(\d+(?:\.\d+)?(?:e-?\d+)?)"
 
 
 def _duration(flag: str, help: str) -> Any:
@@ -36,12 +31,8 @@ def _range(flag: str, help: str) -> Any:
     return typer.Option(flag, metavar="LOW,HIGH", help=help, rich_help_panel=_UNSURE)
 
 
-Cost = Annotated[str, typer.Option("--cost", metavar="MONEY", help="Of one run: training and deploying, e.g. 200.")]
-
-
-@app.command("optimise")
 def optimise(
-    cost: Cost,
+    cost: given.Cost,
     loss: Annotated[str, typer.Option(metavar="MONEY/pct-day", help="What a point of decline costs, 1000/pct-day.")],
     degradation: Annotated[
         str | None, typer.Option(metavar="RATE", help="A straight decline: points of per cent, e.g. 0.5%/day.")
@@ -66,10 +57,10 @@ def optimise(
     """The interval between runs that costs least, with what it hangs on and how sure it is."""
     from seatrial.retrain.cadence import Costs, Limits, allowed, optimum, uncertain
 
-    costs = Costs(_money("--cost", cost), amounts.read("--loss", loss, _per_point_day, "1000/pct-day"))
+    costs = Costs(given.money("--cost", cost), amounts.read("--loss", loss, given.per_point_day, "1000/pct-day"))
     declines = _declines(degradation, curve, horizon)
     found = declines[0]
-    days = {name: _days(f"--{name}", text) for name, text in {
+    days = {name: given.days(f"--{name}", text) for name, text in {
         "min-interval": min_interval, "max-interval": max_interval, "label-delay": label_delay, "every": every,
     }.items() if text is not None}  # fmt: skip
     limits = Limits(least=days.get("min-interval", 0.0), most=days.get("max-interval", math.inf),
@@ -102,48 +93,6 @@ def optimise(
         _tell(document)
 
 
-@app.command("compare")
-def compare(
-    shorter: Annotated[str, typer.Argument(metavar="SHORTER", help="An interval, e.g. 1h.")],
-    longer: Annotated[str, typer.Argument(metavar="LONGER", help="Another, e.g. 4h.")],
-    cost: Cost,
-    staleness: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="MONEY", help="What an hour costs for each hour of the model's age, if known."),
-    ] = None,
-    backtest: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="CSV of period,age_hours,loss: what models of each age lost in each period."),
-    ] = None,
-    as_json: output.Json = False,
-) -> None:
-    """What training more seldom saves, and from which staleness on it is no saving; measured with --backtest."""
-    from seatrial.retrain import cadence
-
-    hours = (24 * _days("SHORTER", shorter), 24 * _days("LONGER", longer))
-    run = _money("--cost", cost)
-    try:
-        found = cadence.compare(run, hours)
-    except ValueError as error:
-        raise UsageError("ST0389", f"{shorter} and {longer}: {error}.", remedy="e.g. cadence compare 1h 4h") from None
-    document = {
-        "schema": "seatrial.cadence-comparison.v1",
-        "intervals_hours": list(hours),
-        "runs_per_month": list(found.runs),
-        "cost_per_month": [run * runs for runs in found.runs],
-        "saved_per_month": found.saved,
-        "extra_age_hours": found.extra_age,
-        "break_even_per_hour_of_age": found.break_even,
-        "staleness_per_hour_of_age": staleness,
-        "cheaper": None if staleness is None else shorter if staleness > found.break_even else longer,
-        "backtest": None if backtest is None else _backtest(backtest, hours),
-    }
-    if as_json:
-        output.data(document)
-    else:
-        _tell_comparison(document, shorter, longer)
-
-
 def _declines(degradation: str | None, curve: str | None, horizon: str | None) -> list[Curve]:
     """The curve, and the ends of what it may be where a file says them."""
     from seatrial.retrain.curve import straight, through
@@ -153,13 +102,13 @@ def _declines(degradation: str | None, curve: str | None, horizon: str | None) -
             "ST0388", "how does quality decline?", remedy="--degradation 0.5%/day, or --curve FILE|FORMULA"
         )
     if degradation is not None:
-        return [straight(amounts.read("--degradation", degradation, _rate, "0.5%/day"))]
+        return [straight(amounts.read("--degradation", degradation, given.rate, "0.5%/day"))]
     text = str(curve)
     if Path(text).suffix == ".csv" or Path(text).is_file():
         return _from_file(Path(text))
     if horizon is None:
         raise UsageError("ST0388", f"--curve '{text}': up to which age?", remedy="A formula needs --horizon, e.g. 60d.")
-    end = _days("--horizon", horizon)
+    end = given.days("--horizon", horizon)
     try:
         at = formula(text)
         ages = [end * i / _POINTS for i in range(_POINTS + 1)]
@@ -173,7 +122,7 @@ def _declines(degradation: str | None, curve: str | None, horizon: str | None) -
 def _from_file(path: Path) -> list[Curve]:
     from seatrial.retrain.curve import through
 
-    rows = _rows(path, ("age_days", "decline"), "age_days,decline")
+    rows = given.rows(path, ("age_days", "decline"), "age_days,decline")
     ends = [name for name in ("lower", "upper") if name in rows[0]]
     try:
         return [through([(float(row["age_days"]), float(row[name])) for row in rows]) for name in ("decline", *ends)]
@@ -181,32 +130,6 @@ def _from_file(path: Path) -> list[Curve]:
         raise UsageError(
             "ST0388", f"'{path}': {error}.", remedy="Ages in days, declines in points of per cent."
         ) from None
-
-
-def _rows(path: Path, needed: tuple[str, ...], header: str) -> list[dict[str, str]]:
-    if not path.is_file():
-        raise NotFound("ST0388", f"there is no file '{path}'.", remedy=f"A CSV file with the header {header}.")
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error):
-        rows = []
-    if not rows or not set(needed) <= set(rows[0]) or any(None in row or None in row.values() for row in rows):
-        raise UsageError(
-            "ST0388", f"'{path}' is not a table of {header}.", remedy="CSV with that header and a row each."
-        )
-    return rows
-
-
-def _backtest(path: Path, hours: tuple[float, float]) -> dict[str, Any]:
-    """Paired by period: the mean loss at ages up to each interval."""
-    from seatrial.retrain.backtest import paired
-
-    rows = _rows(path, ("period", "age_hours", "loss"), "period,age_hours,loss")
-    try:
-        return paired([(row["period"], float(row["age_hours"]), float(row["loss"])) for row in rows], hours).document()
-    except ValueError as error:
-        raise UsageError("ST0388", f"'{path}': {error}.", remedy="Every period needs models of both ages.") from None
 
 
 def _table(costs: Costs, curve: Curve, free: Optimum, best: Optimum) -> list[dict[str, Any]]:
@@ -248,80 +171,15 @@ def _tell(d: dict[str, Any]) -> None:
         output.text("T* = √(2K / (L r)), C* = √(2 K L r): K a run, L a point of decline a day, r points a day")
 
 
-def _tell_comparison(d: dict[str, Any], shorter: str, longer: str) -> None:
-    often, seldom = d["cost_per_month"]
-    output.text(
-        f"Every {shorter} ${often:,.0f}/month, every {longer} ${seldom:,.0f}/month: ${d['saved_per_month']:,.0f} less."
-    )
-    output.text(
-        f"A model is then {d['extra_age_hours']:g} h older on average; the shorter interval pays from "
-        f"${d['break_even_per_hour_of_age']:,.2f}/h for each hour of age."
-    )
-    if d["cheaper"]:
-        output.text(
-            f"At ${d['staleness_per_hour_of_age']:,.2f}/h for each hour of age, every {d['cheaper']} is cheaper."
-        )
-    if (b := d["backtest"]) is not None:
-        low, high = b["interval"]
-        sure = (
-            "no difference is shown"
-            if low <= 0 <= high
-            else "the longer is worse"
-            if low > 0
-            else "the longer is better"
-        )
-        output.text(
-            f"Backtest over {b['periods']} periods: loss {b['difference']:+.5g} [{low:+.5g}, {high:+.5g}] at the "
-            f"longer interval, paired, 95%: {sure}."
-        )
-
-
 def _interval(days: float) -> str:
     return f"{days:.3g} d" if days >= 1 else f"{days:.3f} d ({24 * days:.2f} h)"
-
-
-def _money(option: str, text: str) -> float:
-    return amounts.read(option, text, _positive(rf"\s*{_NUMBER}\s*", "an amount of money such as 200"), "200")
-
-
-def _positive(pattern: str, what: str) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        match = re.fullmatch(pattern, text)
-        if match is None or not 0 < float(match[1]) < math.inf:
-            raise ValueError(f"'{text}' is not {what}")
-        return float(match[1])
-
-    return read
-
-
-def _rate(text: str) -> float:
-    match = re.fullmatch(rf"\s*{_NUMBER}\s*%\s*/\s*([a-z]+)\s*", text)
-    if match is None or match[2] not in _DAYS or not 0 < float(match[1]) < math.inf:
-        raise ValueError(f"'{text}' is not a decline such as 0.5%/day")
-    return float(match[1]) / _DAYS[match[2]]
-
-
-def _per_point_day(text: str) -> float:
-    match = re.fullmatch(rf"\s*{_NUMBER}\s*/\s*pct-([a-z]+)\s*", text)
-    if match is None or match[2] not in _DAYS or not 0 < float(match[1]) < math.inf:
-        raise ValueError(f"'{text}' is not a cost such as 1000/pct-day")
-    return float(match[1]) / _DAYS[match[2]]
-
-
-def _days(option: str, text: str) -> float:
-    from seatrial.values import Duration
-
-    days = amounts.read(option, text, Duration.parse, "12h").seconds / 86_400
-    if days <= 0:
-        raise UsageError("ST0389", f"{option} {text}: longer than nothing.", remedy=f"e.g. {option} 12h")
-    return days
 
 
 def _ends(option: str, text: str | None, value: float) -> list[float]:
     """The low and the high end around a value, or the value alone."""
     if text is None:
         return [value]
-    parts = [_money(option, part) for part in text.split(",")]
+    parts = [given.money(option, part) for part in text.split(",")]
     if len(parts) != 2 or not parts[0] <= value <= parts[1]:
         raise UsageError("ST0389", f"{option} {text}: a low and a high end around {value:g}.", remedy=f"e.g. {option} "
                          f"{value * 0.8:g},{value * 1.2:g}")  # fmt: skip
@@ -336,8 +194,8 @@ def _rates(text: str | None, degradation: str | None) -> list[Curve]:
     if degradation is None:
         raise UsageError("ST0389", "--degradation-range is around --degradation.",
                          remedy="A file's curve has columns lower and upper.")  # fmt: skip
-    rate = _rate(degradation)
-    scale = rate / float(re.match(rf"\s*{_NUMBER}", degradation)[1])  # type: ignore[index]
+    rate = given.rate(degradation)
+    scale = rate / float(re.match(rf"\s*{given.NUMBER}", degradation)[1])  # type: ignore[index]
     return [
         straight(end) for end in (scale * v for v in _ends("--degradation-range", text.replace("%", ""), rate / scale))
     ]

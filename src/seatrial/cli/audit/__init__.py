@@ -1,0 +1,1 @@
+"""``seatrial audit``: the log, its anchors, and what is exported of it."""

@@ -1,0 +1,1 @@
+"""``seatrial cadence``: how often to train, and on how much."""

@@ -1,0 +1,1 @@
+"""Approvals of releases and of their stages: asked for, signed, held to, and told about."""

@@ -1,0 +1,1 @@
+"""How long records are kept, what holds them longer, and deleting what is left."""
