@@ -7,7 +7,7 @@ SPARK  := $(VENV)/.installed-spark
 RAY    := $(VENV)/.installed-ray
 MLFLOW := $(VENV)/.installed-mlflow
 
-.PHONY: demo test test-slow test-again test-spark test-mlflow test-full spark ray mlflow bench calibrate lint clean
+.PHONY: demo demo-year test test-slow test-again test-spark test-mlflow test-full spark ray mlflow bench calibrate lint clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("seatrial needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -18,6 +18,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	@$(BIN)/seatrial demo
+
+demo-year: $(STAMP)
+	@$(BIN)/seatrial demo --year
 
 test: $(STAMP) lint
 	@$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
@@ -79,4 +82,4 @@ lint: $(STAMP)
 	@$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo demo-year

@@ -21,9 +21,7 @@ BENCHMARKS: dict[str, Callable[[bool], Result]] = {
     "outcomes": lambda quick: outcomes.bench(batches=20 if quick else 200),
     "router": lambda quick: router.bench(decisions=20_000 if quick else 500_000),
     "evidence": lambda quick: evidence.bench(exposures=100_000 if quick else 5_000_000, rounds=1 if quick else 3),
-    "drift": lambda quick: drift.bench(
-        rows=5_000 if quick else 100_000, rounds=1 if quick else 5, install=not quick
-    ),
+    "drift": lambda quick: drift.bench(rows=5_000 if quick else 100_000, rounds=1 if quick else 5, install=not quick),
     "startup": lambda quick: startup.bench(rounds=1 if quick else 5),
 }
 

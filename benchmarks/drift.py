@@ -45,7 +45,10 @@ def bench(rows: int, rounds: int, *, install: bool) -> Result:
         result.add(what="scipy ks_2samp and wasserstein_distance, both in memory", seconds=_scipy(reference, current))
         try:
             python = python_of("evidently", _HERE / "evidently.txt", make=install)
-            result.add(what="evidently DataDriftPreset, both tables from Parquet", seconds=_evidently(python, reference, current))
+            result.add(
+                what="evidently DataDriftPreset, both tables from Parquet",
+                seconds=_evidently(python, reference, current),
+            )
         except Missing as missing:
             result.add(what=f"evidently: {missing}")
     result.targets.append(Target(f"read and compared in less than {LIMIT} s", f"{compared:.2f} s", compared < LIMIT))
@@ -90,7 +93,7 @@ def _scipy(reference: Path, current: Path) -> float:
 def _evidently(python: Path, reference: Path, current: Path) -> float:
     """Its time per column does not hang on their number: it goes from one to the next."""
     columns = COLUMNS // 10
-    command = [python, _HERE / "drift_evidently.py", reference, current, str(columns)]
+    command = [str(part) for part in (python, _HERE / "drift_evidently.py", reference, current, columns)]
     environment = {"PATH": os.environ["PATH"], "DO_NOT_TRACK": "1"}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""Evidently's drift of two Parquet files, in its own environment: ``python drift_evidently.py REFERENCE CURRENT COLUMNS``.
+"""Evidently's drift of two Parquet files, in its own environment: ``drift_evidently.py REFERENCE CURRENT COLUMNS``.
 
 Prints seconds, from opening the files to the report, of the first so many columns.
 """

@@ -1,4 +1,4 @@
-"""Rivals in Python that must not share seatrial's packages: each in an environment of its own, made when it is needed."""
+"""Rivals in Python that must not share seatrial's packages: each in an environment of its own, made when needed."""
 
 from __future__ import annotations
 

@@ -309,7 +309,8 @@ def test_an_approver_sees_what_changes_and_signs_it(people: People) -> None:
     ann = Session(people.shop, "ann", "approver")
     _, text = ann.look("/approvals/a-0001")
     assert evil not in text
-    for shown in ("against v1", "unit", "ci-0001", "errors", "0.01 absolute", people.digest().removeprefix("sha256:")[:12]):
+    digest = people.digest().removeprefix("sha256:")[:12]
+    for shown in ("against v1", "unit", "ci-0001", "errors", "0.01 absolute", digest):
         assert shown in text, shown
     _, listed = ann.look("/approvals")
     assert "a-0001" in listed

@@ -12,7 +12,7 @@ from seatrial.cli.trigger import template
 
 LOSS = ("--cost", "200", "--loss", "1000/pct-day")
 TRAINED = ("cadence", "optimise", *LOSS)
-YEAR = ("--from", "2026-01-01", "--until", "2026-12-31")
+YEAR = ("--from", "2026-01-01", "--until", "2026-01-20")
 COMPARED = ("cadence", "compare", "1h", "4h", "--cost", "15")
 
 

@@ -36,9 +36,7 @@ def versions(live: Any, hour: int) -> dict[str, str]:
 
 def expected(salt: str, canary: int, *, old: str, new: str, held: str) -> dict[str, str]:
     points = {unit: assign(salt, unit) for unit in UNITS}
-    return {
-        unit: held if point >= POINTS - HELD else new if point < canary else old for unit, point in points.items()
-    }
+    return {unit: held if point >= POINTS - HELD else new if point < canary else old for unit, point in points.items()}
 
 
 def promoted(live: Any, name: str, plan: Any, hour: int, salt: str | None) -> int:

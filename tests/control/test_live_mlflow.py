@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from commandline import run_command
 from livefixtures import Make
 from livesystem import Live
 from mlflowserver import MlflowServer, needs_mlflow
 from seatrial.control.mlflow.documents import status_document
 from seatrial.control.mlflow.linking import link, register, tracking_of
+from seatrial.control.mlflow.scores import require_scores
 from seatrial.control.mlflow.sync import Round
-from seatrial.errors import Unavailable, UsageError
+from seatrial.control.project import Project
+from seatrial.errors import PlanError, Unavailable, UsageError
+from seatrial.integrations.mlflow.endpoint import probe
+from seatrial.store.db import Store
+from seatrial.store.plans import parse_plan
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, needs_mlflow]
 
@@ -222,3 +229,32 @@ def test_what_has_no_known_origin_is_refused_and_an_alias_is_no_release(person: 
     assert logged.lineage is not None
     assert logged.lineage.data is not None
     assert (logged.lineage.data.rows, logged.lineage.data.sources["a"]) == (200, "loans")
+
+
+def test_a_model_server_of_mlflow_is_known_by_what_it_answers(
+    server: MlflowServer, first: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serving = server.serve(f"models:/{NAME}/5", tmp_path / "serving")
+    serving.start()
+    (tmp_path / "seatrial.yaml").write_text("project: shop\n")
+    example = tmp_path / "example.json"
+    example.write_text(json.dumps([ROW, ROW]))
+    try:
+        for model, url in (("scored", first), ("labelled", serving.url)):
+            told = ("--mlflow", url, "--example", str(example), "--json")
+            run_command(capsys, "--project", str(tmp_path), "model", "adopt", model, *told)
+    finally:
+        serving.stop()
+    with Store.open(Project.open(tmp_path).store_url) as store, store.read() as tx:
+        scored, labelled = (tx.models.get_version(model, 1) for model in ("scored", "labelled"))
+        assert tx.models.get_model("scored").contract.format == "mlflow"
+    assert (scored.tags["mlflow.output"], labelled.tags["mlflow.output"]) == ("scores", "labels")
+    assert scored.tags["mlflow.server"].startswith("3.")
+    loss = "{name: worth, kind: loss, loss: log_loss, outcome: y, horizon: 1h, margin: 5%}"
+    plan = parse_plan(PLAN.replace("steps:", f"  - {loss}\nsteps:"))
+    require_scores(plan, [scored])
+    with pytest.raises(PlanError, match=r"ST1553.*worth.*labelled v1"):
+        require_scores(plan, [labelled])
+    require_scores(parse_plan(PLAN), [labelled])
+    with pytest.raises(UsageError, match="ST1551"):
+        probe(server.url)

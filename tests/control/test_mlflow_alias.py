@@ -106,16 +106,16 @@ def test_the_same_hand_twice_is_two_requests() -> None:
         world.hand(2)
         world.round()
         assert world.alias == 1
-    assert world.moved == [Moved(1, 2, in_time=True)] * 2
+    assert world.moved == [Moved(1, 2)] * 2
 
 
-def test_who_moves_it_away_from_a_champion_that_is_gone_is_not_in_time() -> None:
+def test_a_hand_is_told_from_what_it_moved_the_alias_away() -> None:
     world = World()
     world.round()
     world.truth = 3
     world.hand(2)
     world.round()
-    assert (world.moved, world.alias) == ([Moved(1, 2, in_time=False)], 3)
+    assert (world.moved, world.alias) == ([Moved(1, 2)], 3)
 
 
 def test_the_first_look_takes_what_is_there_for_nobodys_request() -> None:

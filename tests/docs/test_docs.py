@@ -18,9 +18,12 @@ from seatrial.api.bodies import read_lineage
 from seatrial.ci.pipeline import pipeline_of
 from seatrial.cli import main
 from seatrial.cli.app import app
+from seatrial.control.changes.envelopes import envelope_in
+from seatrial.control.changes.rules import rules_in
 from seatrial.control.project import Project
 from seatrial.errors import Exit
 from seatrial.events.schema import event_schema
+from seatrial.governance.change_rules import Rules
 from seatrial.registry.lineage import missing
 from seatrial.rollout.metric import Kind, Metric
 from seatrial.rollout.plan import Analysis, Plan, Step
@@ -173,9 +176,19 @@ def test_pipelines_can_be_honoured(block: Block) -> None:
     assert pipeline_of(yaml.safe_load(block.text), source=str(block)).blocking
 
 
+@marked("yaml triage")
+def test_rules_of_triage_are_read(block: Block) -> None:
+    assert rules_in(block.text, source=str(block)) != Rules()
+
+
+@marked("yaml envelope")
+def test_envelopes_can_be_declared(block: Block) -> None:
+    assert envelope_in(block.text, source=str(block)).modifications
+
+
 def test_every_block_says_what_it_is() -> None:
     kinds = {"bash", "console", "python", "text"}
-    kinds |= {f"yaml {kind}" for kind in ("plan", "config", "lineage", "ci", "scorecard")}
+    kinds |= {f"yaml {kind}" for kind in ("plan", "config", "lineage", "ci", "scorecard", "triage", "envelope")}
     assert [f"{block}: {block.info}" for block in BLOCKS if block.info not in kinds] == []
 
 

@@ -101,9 +101,8 @@ def test_the_documented_examples_come_out_as_documented(run: Any, bank: Bank) ->
     assert [case["passed"] for case in told["cases"]] == [True, True, False, True]
 
 
-def test_both_classes_have_their_review(run: Any) -> None:
-    material = run("change", "triage", "credit", "--to", 3, "--json", code=5)["requires"]
-    small = run("change", "triage", "credit", "--to", 2, "--json", code=5)["requires"]
+def test_both_classes_have_their_review(bank: Bank) -> None:
+    material, small = bank.triage(3)["requires"], bank.triage(2)["requires"]
     assert (material["approvals"], material["full"], material["within"]) == (2, True, 7 * 86_400)
     assert (small["approvals"], small["full"], small["within"]) == (1, False, 86_400)
     assert "full review" in material["depth"]
@@ -135,11 +134,12 @@ def test_no_release_begins_without_its_approvals(bank: Bank) -> None:
 # ── (c) ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_another_bureau_is_material_and_next_months_data_is_not(run: Any) -> None:
-    bureau = run("change", "triage", "credit", "--from", 1, "--to", 3, "--json", code=5)
+def test_another_bureau_is_material_and_next_months_data_is_not(run: Any, bank: Bank) -> None:
+    bureau = bank.triage(3)
     assert bureau["material"]
     assert [reason["text"] for reason in bureau["reasons"]] == ["source of score: credit_bureau_v2 → credit_bureau_v3"]
     month = run("change", "triage", "credit", "--from", 1, "--to", 2, "--json", code=5)
+    assert month == bank.triage(2)
     assert not month["material"]
     assert any(note.startswith("data time range") for note in month["notes"])
     assert "source of score: credit_bureau_v2 → credit_bureau_v3" in run("change", "triage", "credit", code=5)
@@ -149,14 +149,14 @@ def test_small_changes_are_held_against_the_last_approved_version(run: Any, bank
     """Each month the score weighs a little more. No month is material by itself; together they are."""
     for weight in (0.72, 0.85, 0.92):
         bank.register(importances={"income": 0.41, "score": weight})
-    steps = [run("change", "triage", "credit", "--from", v, "--to", v + 1, "--json", code=5) for v in (4, 5)]
+    steps = [bank.triage(v + 1, against=v) for v in (4, 5)]
     assert [step["material"] for step in steps] == [False, False]
-    assert not run("change", "triage", "credit", "--to", 5, "--json", code=5)["material"]
-    last = run("change", "triage", "credit", "--to", 6, "--json", code=5)
+    assert not bank.triage(5)["material"]
+    last = bank.triage(6)
     assert (last["from"], last["material"]) == (1, True)
     assert "importance of score: 0.59 → 0.92 (+55.9%)" in last["reasons"][0]["text"]
     run("change", "baseline", "credit", 5, "--reason", "MRM-2026-020")
-    assert not run("change", "triage", "credit", "--to", 6, "--json", code=5)["material"]
+    assert not bank.triage(6)["material"]
 
 
 def test_a_version_is_a_baseline_once_its_rollout_is_promoted(bank: Bank) -> None:
@@ -182,10 +182,10 @@ def test_without_an_approved_version_everything_is_material(tmp_path: Path) -> N
 
 def test_rules_are_declared_and_a_misspelt_one_is_refused(run: Any, bank: Bank) -> None:
     bank.register(hyperparameters={"C": 0.6})
-    assert run("change", "triage", "credit", "--json", code=5)["material"]
+    assert bank.triage(4)["material"]
     path = bank.project.root / "triage.yaml"
     path.write_text("hyperParameters: {C: {min: 0.1, max: 1}}\n")
-    assert not run("change", "triage", "credit", "--json", code=5)["material"]
+    assert not bank.triage(4)["material"]
     path.write_text("hyperParameter: {C: {min: 0.1, max: 1}}\n")
     with pytest.raises(AssertionError, match=r"ST1402.*did you mean 'hyperParameters'"):
         run("change", "triage", "credit", code=0)

@@ -127,11 +127,13 @@ class Aftermath:
         again = np.where(rng.random(count) < returning, rng.integers(3 * DAY_US, 30 * DAY_US, count), -1)
         return Users([f"u{n}" for n in range(count)], first, rng.random(count) < 0.5, again)
 
-    def write_events(self, users: Users, *, key_by_unit: bool = False) -> None:
+    def write_events(self, users: Users, *, key_by_unit: bool = False, held: float = 0.0) -> None:
         """First exposures during the canary; afterwards everybody meets version 2.
 
-        ``key_by_unit``: the model's contract says that outcomes are reported by user.
+        ``key_by_unit``: the model's contract says that outcomes are reported by user. ``held``: how many of those who
+        are not in the canary are held out, and never meet it.
         """
+        out = ~users.canary & (np.random.default_rng(9).random(len(users.names)) < held)
         key, salt = self.project.secrets().unit_key, self.project.secrets().bucket_salt
         names = [unit_hash(name, key) for name in users.names]
         buckets = [unit_bucket(name, salt) for name in users.names]
@@ -140,14 +142,15 @@ class Aftermath:
             "request_id": requests, "outcome_key": users.names if key_by_unit else requests,
             "unit": names, "bucket": buckets, "time": users.first,
             "rollout": [ROLLOUT] * len(names), "phase": [1] * len(names),
-            "arm": np.where(users.canary, "canary", "champion").tolist(),
+            "arm": np.where(users.canary, "canary", np.where(out, "holdout", "champion")).tolist(),
             "served_version": np.where(users.canary, "2", "1").tolist(),
         }  # fmt: skip
         came = np.flatnonzero(users.again >= 0)
         later = {
             "request_id": [f"p{n}" for n in came], "outcome_key": [f"p{n}" for n in came],
             "unit": [names[n] for n in came], "bucket": [buckets[n] for n in came], "time": users.again[came],
-            "arm": ["champion"] * len(came), "served_version": ["2"] * len(came),
+            "arm": np.where(out[came], "holdout", "champion").tolist(),
+            "served_version": np.where(out[came], "1", "2").tolist(),
         }  # fmt: skip
         for piece, rows in enumerate((during, later)):
             write_part(model_directory(self.project.events, MODEL), "live", "a.1", 10 * piece, 10 * piece + 9,

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from seatrial.control.changes.envelopes import check_document
+from seatrial.control.changes.triage import assess
 from seatrial.control.operations import Operations
 from seatrial.control.project import Project
 from seatrial.registry.lineage import ArtifactLineage, CodeRef, DataRef, ModelRef
@@ -52,6 +54,16 @@ class Bank:
         with self.store.begin() as tx:
             now = datetime(2026, 3, 1, tzinfo=UTC)
             tx.models.move_pointer("credit", "champion", expected=None, to=version, actor="ann", now=now)
+
+    def triage(self, version: int, against: int | None = None) -> dict[str, Any]:
+        """What ``change triage --json`` answers."""
+        with self.store.read() as tx:
+            return assess(tx, self.project, "credit", version, against=against).document()
+
+    def envelope_check(self, version: int) -> dict[str, Any]:
+        """What ``change envelope check --json`` answers."""
+        with self.store.read() as tx:
+            return check_document(tx, "credit", version)
 
     def close(self) -> None:
         self.store.close()

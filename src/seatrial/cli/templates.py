@@ -98,6 +98,10 @@ _METRICS: Final = """\
   # What the predictions are worth matters most. It needs outcomes: what became of each prediction, reported within the
   # horizon (every pause must be longer). Here: how far the score was from a 0 or 1. Other kinds: docs/plans.md.
   {mark}- {{name: log_loss, kind: loss, loss: log_loss, outcome: {outcome}, horizon: {horizon}, margin: 5%}}
+  # Of a model that answers with ranked lists: what was clicked, among the first k; and how alike a shadow's lists are,
+  # by statistic rbo, topK or kendall.
+  # - {{name: found, kind: ndcg, outcome: click, horizon: {horizon}, missing: zero, k: 10, role: signal}}
+  # - {{name: lists, kind: agreement, statistic: rbo, floor: 0.8}}
 """
 
 _REST: Final = """

@@ -29,7 +29,7 @@ _PREFIX: Final = "holdout."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holdout:
-    """``held`` of 10,000 points of the hash with ``salt`` stay on ``version``, against ``candidate``, which replaced it."""
+    """``held`` of 10,000 points of the hash with ``salt`` stay on ``version``; ``candidate`` replaced it."""
 
     model: ModelName
     rollout: RolloutId

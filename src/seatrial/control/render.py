@@ -185,7 +185,8 @@ def _route(want: Desired, endpoints: Mapping[HostKey, Endpoint]) -> ModelRoute |
         salt=state.salt,
         canary=canary if phase.weight else None,
         shadow=shadow if phase.mirrored else None,
-        canary_weight=beside(phase.weight, held) if canary else 0,  # without a host nobody is sent there; the sample ratio will tell
+        # Without a host nobody is sent there; the sample ratio will tell.
+        canary_weight=beside(phase.weight, held) if canary else 0,
         mirrored=beside(phase.mirrored, held) if shadow else 0,
         mirrored_by=_mirrored_by(want.release, held) if shadow else (),
         segment_header=None if (segment := want.release.plan.gateway_segment) is None else segment.header,

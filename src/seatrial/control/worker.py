@@ -15,11 +15,12 @@ log = logging.getLogger("seatrial.control")
 class Worker(ABC):
     """Runs between ``__enter__`` and ``__exit__``. What fails is logged and tried again; a lost lease ends it.
 
-    ``first_s``: pause before the first turn; ``trouble_s``: after one that failed.
+    ``first_s``: pause before the first turn; ``trouble_s``: after one that failed. ``patient``: whether the end waits
+    for a turn that is under way; one that asks a server outside may take long.
     """
 
-    def __init__(self, name: str, *, first_s: float, trouble_s: float) -> None:
-        self._name, self._first_s, self._trouble_s = name, first_s, trouble_s
+    def __init__(self, name: str, *, first_s: float, trouble_s: float, patient: bool = True) -> None:
+        self._name, self._first_s, self._trouble_s, self._patient = name, first_s, trouble_s, patient
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -29,14 +30,14 @@ class Worker(ABC):
 
     def __enter__(self) -> Self:
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name=self._name)
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=not self._patient)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(timeout=None if self._patient else 1.0)
 
     def _run(self) -> None:
         pause = self._first_s

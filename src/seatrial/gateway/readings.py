@@ -15,7 +15,8 @@ Key = tuple[str | None, int | None, str]
 def split(admin: Admin) -> dict[str, dict[str, int]]:
     """The weights Envoy has in use: model → ``{"canary", "mirrored", "champion"}``, out of 10,000.
 
-    ``champion`` is the part that is not mirrored. Where units are held out, there is ``holdout``, too. A model that is switched off has no weights.
+    ``champion`` is the part that is not mirrored. Where units are held out, there is ``holdout``, too. A model that is
+    switched off has no weights.
     """
     config = admin.route_config(LIVE)
     routes = config["virtual_hosts"][0]["routes"] if config else []

@@ -90,7 +90,8 @@ STRATEGIES: Final = {
     ),
     "irreversible": Strategy(
         "shadow", "a small canary with an approval at each step",
-        "no rollback takes a decision back, so as few as possible are made before the evidence is there; never blue-green",
+        "no rollback takes a decision back, so as few as possible are made before the evidence is there; never "
+        "blue-green",
     ),
     "clinical": Strategy(
         "shadow", "canary by site or reader, each step by named people",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Literal
 
 from seatrial.errors import UsageError
@@ -94,8 +93,8 @@ def _within(name: str, value: float, allowed: float) -> str:
 
 def _inside(name: str, path: str) -> None:
     """A recipe is registered by one person and run by another: it writes nowhere but in the scratch directory."""
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts:
+    parts = path.split("/")
+    if path.startswith("/") or ".." in parts or not any(part not in ("", ".") for part in parts):
         raise UsageError(
             "ST1583", f"recipe: '{name}' is {path!r}, outside of the repository.",
             remedy="A path below the repository's root.",

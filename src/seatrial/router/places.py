@@ -15,10 +15,10 @@ NOBODY: Final = "none"
 class Assignment(NamedTuple):
     """Where a unit is.
 
-    ``arm``: ``champion``, ``canary``, ``holdout``, or ``none`` for whoever is in no comparison: no unit, a withdrawn one, no rollout
-    to read. ``version``: who is to answer; None where the model is switched off and nobody may. ``point``: the unit's
-    place in 0..9,999, None where it has none. ``copied``: the shadow is to see this request, too. ``sampled``: how many
-    of 10,000 points are copied for requests like this one.
+    ``arm``: ``champion``, ``canary``, ``holdout``, or ``none`` for whoever is in no comparison: no unit, a withdrawn
+    one, no rollout to read. ``version``: who is to answer; None where the model is switched off and nobody may.
+    ``point``: the unit's place in 0..9,999, None where it has none. ``copied``: the shadow is to see this request, too.
+    ``sampled``: how many of 10,000 points are copied for requests like this one.
     """
 
     arm: str

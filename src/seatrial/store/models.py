@@ -216,7 +216,7 @@ def _version(row: Row[Any]) -> ModelVersion:
         created_at=row.created_at,
         created_by=row.created_by,
         tags=codec.load_tags(row.tags),
-        signature=row.signature,
+        signature=row.signature or "",
     )
 
 
@@ -231,5 +231,5 @@ def _version_row(version: ModelVersion) -> dict[str, Any]:
         "tags": codec.dump(version.tags),
         "created_at": version.created_at,
         "created_by": version.created_by,
-        "signature": version.signature,
+        "signature": version.signature or None,
     }

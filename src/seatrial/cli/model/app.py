@@ -12,8 +12,8 @@ from seatrial.cli.model import anchor as anchors
 from seatrial.cli.model import card as cards
 from seatrial.cli.model import contract as contracts
 from seatrial.cli.model import difference as differences
-from seatrial.cli.model import inventory as inventories
 from seatrial.cli.model import holdout as holdouts
+from seatrial.cli.model import inventory as inventories
 from seatrial.cli.model import keygen as keys
 from seatrial.cli.model import register as registering
 from seatrial.cli.model import reproduce as reproducing

@@ -42,4 +42,5 @@ def _line(d: dict[str, Any]) -> str:
     if d["rollout"] is None:
         return f"{d['model']} has no holdout"
     until = d["until"][:16].replace("T", " ")
-    return f"{d['model']}: {d['share']:g}% of the units stay on v{d['version']} until {until}, held against v{d['against']}"
+    stay = f"{d['share']:g}% of the units stay on v{d['version']} until {until}"
+    return f"{d['model']}: {stay}, held against v{d['against']}"

@@ -1,4 +1,4 @@
-"""What a project shows of its own maturity: practices by the records they leave, and how its models are best released."""
+"""What a project shows of its maturity: practices by the records they leave, and how its models are best released."""
 
 from __future__ import annotations
 

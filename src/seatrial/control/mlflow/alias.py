@@ -47,14 +47,10 @@ NEVER: Final = Memory()
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Somebody else moved the alias: ``to`` where, from ``published`` where it was left.
-
-    ``in_time``: whether that was still the truth; else whoever moved it did not know of a later release.
-    """
+    """Somebody else moved the alias: ``to`` where, from ``published`` where it was left."""
 
     published: Target
     to: Target
-    in_time: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +70,7 @@ def look(truth: Target | _Unknown, observed: Target, memory: Memory) -> Look:
     >>> calm = look(1, 1, Memory()).memory
     >>> found = look(1, 2, calm)
     >>> found.moved, found.write, found.to
-    (Moved(published=1, to=2, in_time=True), True, 1)
+    (Moved(published=1, to=2), True, 1)
     >>> look(1, 2, found.memory).moved is None  # the same hand, still to be put back
     True
     >>> look(3, 1, calm).moved is None  # the store moved
@@ -90,7 +86,7 @@ def look(truth: Target | _Unknown, observed: Target, memory: Memory) -> Look:
         return Look(after, observed, write=True, to=wanted)
     if observed == memory.published or observed in memory.writing:
         return Look(replace(after, heeded=()), observed, write=True, to=wanted)
-    moved = Moved(memory.published, observed, in_time=memory.published == wanted)
+    moved = Moved(memory.published, observed)
     return Look(replace(after, heeded=(observed,)), observed, write=True, to=wanted, moved=moved)
 
 

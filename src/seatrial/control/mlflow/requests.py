@@ -62,14 +62,14 @@ def _answer(operations: Operations, tracking: Tracking, link: Link, request: Mlf
 
 
 def _require_current(tx: Transaction, link: Link, request: MlflowRequest) -> None:
-    """Raises Conflict (``ST1544``) if somebody else was first."""
+    """Raises Conflict (``ST1544``) if somebody was first. Of a champion that MLflow does not know, nobody can say."""
     if request.via != "alias":
         return
     champion = tx.models.pointers(link.model).get("champion")
     number = next((n for n, v in tx.mlflow.numbers(link.registered).items() if v == champion), None)
-    if number != request.expected:
+    if number is not None and number != request.expected:
         raise Conflict(
-            "ST1544", f"it was meant to follow {_said(request.expected)}, and {_said(number)} is the champion since.",
+            "ST1544", f"it was meant to follow {_said(request.expected)}, and version {number} is the champion since.",
             remedy="Look at what changed, and ask again.",
         )  # fmt: skip
 

@@ -21,15 +21,16 @@ class MlflowWatch(Worker):
     """Does nothing, and imports nothing of MLflow, until a model is linked."""
 
     def __init__(self, operations: Operations) -> None:
-        super().__init__("mlflow", first_s=FIRST_S, trouble_s=TROUBLE_S)
+        super().__init__("mlflow", first_s=FIRST_S, trouble_s=TROUBLE_S, patient=False)
         self.sync = operations.mlflow
         self._operations, self._failed = operations, ""
 
     def start(self) -> None:
+        """Look again and again, until ``stop``."""
         self.__enter__()
 
     def stop(self) -> None:
-        """A call to MLflow that is under way is not waited for longer than it may take."""
+        """What is not published yet is, the next time."""
         self.__exit__()
 
     def turn(self) -> float:

@@ -18,8 +18,8 @@ LEAST_CHUNKS = 3
 def dependence(chunks: Sequence[Column]) -> Dependence:
     """How much further apart chunks of the reference lie than independent values would, and how unevenly.
 
-    From how the chunks' shares of each bin vary and move together: without drift a window's chi-square is a weighted sum
-    of squares, of which the weights are the eigenvalues of that covariance. Its first three moments are those of a
+    From how the chunks' shares of each bin vary and move together: without drift a window's chi-square is a weighted
+    sum of squares, of which the weights are the eigenvalues of that covariance. Its first three moments are those of a
     shifted chi-square; that these were estimated from so many chunks widens it to an F ratio. Chunks as long as the
     windows that are judged later see what these will: days, sessions, seasons.
 

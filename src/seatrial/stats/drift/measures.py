@@ -43,10 +43,10 @@ _LEAST_TAIL = 50
 class Dependence:
     """How much less values of one window say than independent ones would.
 
-    Without drift a window's chi-square of f degrees of freedom is about ``floor`` f plus ``scale`` times a chi-square of
-    ``share`` f, for what moves moves together. ``scale`` divides numbers of values in all other tests. ``known``: the
-    degrees of freedom that the scale was estimated with; None: it is given. No value is surer than if it were
-    independent. Source: Rao & Scott (1981), corrected in three moments instead of two.
+    Without drift a window's chi-square of f degrees of freedom is about ``floor`` f plus ``scale`` times a chi-square
+    of ``share`` f, for what moves moves together. ``scale`` divides numbers of values in all other tests.
+    ``known``: the degrees of freedom that the scale was estimated with; None: it is given. No value is surer than if
+    it were independent. Source: Rao & Scott (1981), corrected in three moments instead of two.
     """
 
     scale: float = 1.0

@@ -33,7 +33,7 @@ versions: Final = Table(
     Column("tags", Text, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("created_by", Text, nullable=False),
-    Column("signature", Text, nullable=False, server_default=""),
+    Column("signature", Text),
 )
 
 # A model has at most one version in Production, whoever writes.

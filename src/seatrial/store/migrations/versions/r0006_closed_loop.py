@@ -18,7 +18,7 @@ _TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
-    op.add_column("versions", sa.Column("signature", sa.Text, nullable=False, server_default=""))
+    op.add_column("versions", sa.Column("signature", sa.Text))
     _changes()
     op.create_table(
         "approval_requests",
