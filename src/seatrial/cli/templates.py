@@ -58,12 +58,12 @@ gateway:
 #   - {{name: ops, format: slack, urlEnv: SLACK_URL, kinds: ["rollout.*"], minSeverity: warning}}
 #alerts: []
 
-# What proves that nobody rewrote the audit log: its end, signed and kept where the log's owner cannot change it. key and
-# files lie outside of .seatrial; trusted: public keys that signed before. For example (`seatrial model keygen` makes a key)
+# What proves that nobody rewrote the audit log: its end, signed and kept where the log's owner cannot change it.
+# key and files lie outside of .seatrial; trusted: public keys that signed before. `seatrial model keygen` makes a key.
 #   {{key: ~/keys/seatrial.pem, trusted: [], every: 1d, anchors: [{{name: vault, file: /mnt/worm/anchors.jsonl}}]}}
 #audit: {{key: "", trusted: [], every: 1d, anchors: []}}
 
-# How long records are kept (null: events as long as capture says, all else for ever), of all models or of one, for example
+# How long records are kept (null: events as long as capture says, all else for ever), of all models or of one, as in
 #   {{evidence: 3653d, models: {{credit: {{events: 365d}}}}}}. Tier 1 and regulated models have floors: docs/audit.md.
 #retention: {{events: null, evidence: null, artifacts: null, audit: forever, decisions: forever, models: {{}}}}
 

@@ -209,9 +209,7 @@ def cross_sums(rows: ir.Table, clock: Clock, by: Sequence[str], sums: Mapping[st
     Dimensions stay crossed here; they are summed out one by one when they are kept.
     """
     keyed = rows.mutate(stratum=clock.stratum(rows.t), **sums)
-    totals = {
-        name: count_if(keyed[name]) if keyed[name].type().is_boolean() else keyed[name].sum() for name in sums
-    }
+    totals = {name: count_if(keyed[name]) if keyed[name].type().is_boolean() else keyed[name].sum() for name in sums}
     return keyed.group_by(["stratum", *by]).agg(**totals, **{name: make(keyed) for name, make in more.items()})
 
 

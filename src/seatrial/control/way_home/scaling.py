@@ -18,6 +18,8 @@ def scaled_down(wanted: Iterable[Desired], latches: Iterable[KillLatch]) -> dict
     return {
         (want.model.name, want.previous): WARM_LIMIT
         for want in wanted
-        if want.previous is not None and want.model.safety.standby == "warm" and want.model.name not in serving
+        if want.previous is not None
+        and want.model.safety.standby == "warm"
+        and want.model.name not in serving
         and (want.holdout is None or want.holdout[0] != want.previous)
     }
