@@ -18,6 +18,7 @@ from seatrial.api.bodies import read_lineage
 from seatrial.ci.pipeline import pipeline_of
 from seatrial.cli import main
 from seatrial.cli.app import app
+from seatrial.control.analyses.triggers import parse_policy
 from seatrial.control.changes.envelopes import envelope_in
 from seatrial.control.changes.rules import rules_in
 from seatrial.control.project import Project
@@ -25,6 +26,7 @@ from seatrial.errors import Exit
 from seatrial.events.schema import event_schema
 from seatrial.governance.change_rules import Rules
 from seatrial.registry.lineage import missing
+from seatrial.retrain.lint import lint
 from seatrial.rollout.metric import Kind, Metric
 from seatrial.rollout.plan import Analysis, Plan, Step
 from seatrial.rollout.rules import RULES
@@ -32,6 +34,7 @@ from seatrial.rollout.verdicts import VERDICT_OF, Action, Verdict
 from seatrial.serving import rules_lint
 from seatrial.serving.rules import Scorecard
 from seatrial.store.plans import check_plan, parse_plan
+from seatrial.training.result import read_result
 from seatrial.values import to_camel
 
 ROOT = Path(__file__).parents[2]
@@ -186,9 +189,23 @@ def test_envelopes_can_be_declared(block: Block) -> None:
     assert envelope_in(block.text, source=str(block)).modifications
 
 
+@marked("yaml retraining")
+def test_policies_of_retraining_are_read(block: Block) -> None:
+    policy = parse_policy(block.text, str(block))
+    assert [found for found in lint(policy) if found.level == "error"] == []
+
+
+@marked("json training-result")
+def test_results_of_training_are_read(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "model.skops").touch()
+    (tmp_path / "result.json").write_text(block.text)
+    assert read_result(tmp_path / "result.json")[1].name == "model.skops"
+
+
 def test_every_block_says_what_it_is() -> None:
-    kinds = {"bash", "console", "python", "text"}
+    kinds = {"bash", "console", "python", "text", "json training-result"}
     kinds |= {f"yaml {kind}" for kind in ("plan", "config", "lineage", "ci", "scorecard", "triage", "envelope")}
+    kinds |= {"yaml retraining"}
     assert [f"{block}: {block.info}" for block in BLOCKS if block.info not in kinds] == []
 
 

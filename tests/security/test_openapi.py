@@ -25,7 +25,7 @@ PLACE = {"host": "127.0.0.1:8700"}
 REAL = {
     "model": "fraud", "version": "2", "rollout": "r-0001", "verb": "pause", "name": "ann", "incident": "i-0001",
     "review": "q-1", "drill": "d-0001", "number": "1", "run": "ci-0001",
-    "request": "a-0001", "test_set": "s-0001", "ticket": "v-0001",
+    "request": "a-0001", "test_set": "s-0001", "ticket": "v-0001", "trigger": "inputs",
 }  # fmt: skip
 TRUTH = [
     content_type_conformance,

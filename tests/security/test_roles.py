@@ -33,7 +33,7 @@ BELOW = {
 FILL = {
     "model": "fraud", "rollout": "fraud", "verb": "pause", "name": "ann", "version": "2", "incident": "i-0001",
     "review": "q-1", "drill": "d-0001", "number": "1", "run": "ci-0001",
-    "request": "a-0001", "test_set": "s-0001", "ticket": "v-0001",
+    "request": "a-0001", "test_set": "s-0001", "ticket": "v-0001", "trigger": "inputs",
 }  # fmt: skip
 
 

@@ -12,8 +12,8 @@ def chance_of_wait(load: float, servers: int) -> float:
     ValueError for a load that is not a finite number >= 0, or no servers. Source: Erlang (1917), by the recursion of
     Erlang B.
 
-    >>> round(chance_of_wait(2.0, 3), 4), round(chance_of_wait(0.375, 3), 5)
-    (0.4444, 0.00688)
+    >>> round(chance_of_wait(2.0, 3), 4), round(chance_of_wait(0.375, 3), 4)
+    (0.4444, 0.0069)
     """
     if not 0 <= load < math.inf or servers < 1:
         raise ValueError("a load is a finite number that is not negative, and somebody serves")
