@@ -74,8 +74,8 @@ def verify(
     if as_json:
         output.data(views.audit_report_document(report))
     elif report.ok:
-        output.text(_anchored(report))
         output.text(f"✔ {report.entries:,} entries, unbroken; the last one is {head}")
+        output.text(_anchored(report))
     report.require_ok()
 
 
