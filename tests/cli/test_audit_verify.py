@@ -59,7 +59,7 @@ def test_one_byte_is_enough(project: Path, capsys: pytest.CaptureFixture[str]) -
 def test_a_rewritten_history_is_found_by_an_anchor_from_before(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    anchor = verify(project, capsys)[1].split()[-1]
+    anchor = verify(project, capsys)[1].partition("the last one is ")[2].split()[0]
     assert verify(project, capsys, "--anchor", anchor)[0] == 0
     rewrite(project)
     assert verify(project, capsys)[0] == 0, "the chain alone cannot tell"

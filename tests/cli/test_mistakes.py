@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from seatrial.cli.app import app
+from seatrial.cli.app import tree
 
-TREE: Any = typer.main.get_command(app)
+TREE: Any = tree()
 REGISTER = ("--code-commit", "1f0c2aa", "--data-rows", "1", "--model-framework", "x")
 DIGEST = "sha256:" + "a" * 64
 

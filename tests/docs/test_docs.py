@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import typer
 import yaml
 
 from seatrial.api.bodies import read_lineage
 from seatrial.ci.pipeline import pipeline_of
 from seatrial.cli import main
-from seatrial.cli.app import app
+from seatrial.cli.app import tree
 from seatrial.control.analyses.triggers import parse_policy
 from seatrial.control.changes.envelopes import envelope_in
 from seatrial.control.changes.rules import rules_in
@@ -41,7 +40,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"))
 )
-TREE: Any = typer.main.get_command(app)
+TREE: Any = tree()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from seatrial.control.approvals.desk import Signer
 from seatrial.control.approvals.requirement import wanted
 from seatrial.control.changes.baseline import baseline_of, note_approved
 from seatrial.control.launch import Launch
-from seatrial.errors import ApprovalNeeded
+from seatrial.errors import ApprovalNeeded, UsageError
 from seatrial.registry.people import Role
 from seatrial.store.plans import parse_plan
 
@@ -42,7 +42,7 @@ def bank(tmp_path: Path) -> Iterator[Bank]:
     made.serve(1)
     made.register(metrics={"auc": 0.835})
     made.register(sources=BUREAU_V3)
-    made.operations.changes.set_baseline("credit", 1, reason="MRM-2026-003", actor="mrm")
+    made.operations.changes.set_baseline("credit", 1, reason="MRM-2026-003", actor="mrm", own=True)
     yield made
     made.close()
 
@@ -145,7 +145,7 @@ def test_another_bureau_is_material_and_next_months_data_is_not(run: Any, bank: 
     assert "source of score: credit_bureau_v2 → credit_bureau_v3" in run("change", "triage", "credit", code=5)
 
 
-def test_small_changes_are_held_against_the_last_approved_version(run: Any, bank: Bank) -> None:
+def test_small_changes_are_held_against_the_last_approved_version(bank: Bank) -> None:
     """Each month the score weighs a little more. No month is material by itself; together they are."""
     for weight in (0.72, 0.85, 0.92):
         bank.register(importances={"income": 0.41, "score": weight})
@@ -155,8 +155,22 @@ def test_small_changes_are_held_against_the_last_approved_version(run: Any, bank
     last = bank.triage(6)
     assert (last["from"], last["material"]) == (1, True)
     assert "importance of score: 0.59 → 0.92 (+55.9%)" in last["reasons"][0]["text"]
-    run("change", "baseline", "credit", 5, "--reason", "MRM-2026-020")
+    bank.operations.changes.set_baseline("credit", 5, reason="MRM-2026-020", actor="mrm", own=True)
     assert not bank.triage(6)["material"]
+
+
+def test_who_made_a_version_does_not_say_that_it_was_approved(bank: Bank, run: Any) -> None:
+    """Nor under another spelling, nor by a token that believes any name: it would be the way around the approvals."""
+    declare = bank.operations.changes.set_baseline
+    for who in ("ann", "ANN", "ann+mrm"):
+        with pytest.raises(UsageError, match=r"ST1408 .* made credit v3"):
+            declare("credit", 3, reason="I looked at it", actor=who, own=True)
+    with pytest.raises(UsageError, match="ST1407"):
+        declare("credit", 3, reason="MRM-2026-020", actor="mrm", own=False)
+    run("change", "baseline", "credit", 3, "--reason", "MRM-2026-020", code=2)
+    assert baseline(bank) == 1
+    declare("credit", 3, reason="MRM-2026-020", actor="mrm", own=True)
+    assert baseline(bank) == 3
 
 
 def test_a_version_is_a_baseline_once_its_rollout_is_promoted(bank: Bank) -> None:

@@ -52,7 +52,7 @@ def clinic(tmp_path: Path) -> Iterator[Bank]:
     made = Bank(tmp_path)
     made.register()
     made.serve(1)
-    made.operations.changes.set_baseline("credit", 1, reason="K261234", actor="ra")
+    made.operations.changes.set_baseline("credit", 1, reason="K261234", actor="ra", own=True)
     yield made
     made.close()
 
@@ -68,12 +68,14 @@ def run(clinic: Bank, capsys: pytest.CaptureFixture[str]) -> Any:
 def declare(clinic: Bank) -> Path:
     path = clinic.project.root / "envelope.yaml"
     path.write_text(ENVELOPE)
-    clinic.operations.changes.set_envelope("credit", ENVELOPE, source="envelope.yaml", reason="K261234", actor="ra")
+    clinic.operations.changes.set_envelope(
+        "credit", ENVELOPE, source="envelope.yaml", reason="K261234", actor="ra", own=True
+    )
     return path
 
 
-def found(site_b: float, *, rows: int = 200, **overall: Any) -> StepResult:
-    """What ML CI measured: the lower end of the interval of sensitivity, overall and at two sites."""
+def found(site_b: float, *, rows: int = 200, metric: str = "sensitivity", **overall: Any) -> StepResult:
+    """What ML CI measured: the lower end of the interval of a metric, overall and at two sites."""
 
     def slice_of(name: str, bound: float) -> dict[str, Any]:
         value = {"estimate": bound + 0.02, "bound": bound}
@@ -81,7 +83,9 @@ def found(site_b: float, *, rows: int = 200, **overall: Any) -> StepResult:
                 "counts": True}  # fmt: skip
 
     slices = [slice_of("overall", 0.9), slice_of("site=A", 0.9), slice_of("site=B", site_b)]
-    return StepResult(name="reads", group="model", status="passed", detail={**overall, "slices": slices})
+    return StepResult(
+        name="reads", group="model", status="passed", detail={"metric": metric, **overall, "slices": slices}
+    )
 
 
 def measured(clinic: Bank, version: int, step: StepResult) -> None:
@@ -136,6 +140,7 @@ def test_what_is_not_declared_is_refused_with_what_to_file(clinic: Bank) -> None
     [
         (found(0.79), "site=B: sensitivity is 0.79"),
         (found(0.82, rows=49), "49 rows are fewer than 50"),
+        (found(0.82, metric="accuracy"), "step 'reads' of ML CI measures accuracy, not sensitivity"),
         (StepResult(name="other", group="model", status="passed", detail={"slices": []}), "found nothing"),
     ],
 )
@@ -169,9 +174,11 @@ def test_an_envelope_that_leaves_something_open_is_refused(clinic: Bank, run: An
     empty, toothless = "evaluation: locked test set, by site and sex", "{metric: sensitivity, step: reads, min: 0.85}"
     for wrong, problem in ((ENVELOPE.replace(empty, "evaluation: ''"), "evaluation is empty"),
                            (ENVELOPE.replace(toothless, "{metric: x, step: reads}"), "give min, max or maxLoss"),
+                           (ENVELOPE.replace("sensitivity, step: reads, min", "recall, step: reads, min"),
+                            r"ST1424.*measures no 'recall'"),
                            (ENVELOPE.replace("criteria:", "criterions:"), "did you mean 'criteria'")):  # fmt: skip
         with pytest.raises(UsageError, match=problem):
-            clinic.operations.changes.set_envelope("credit", wrong, source="x.yaml", reason="x", actor="ra")
+            clinic.operations.changes.set_envelope("credit", wrong, source="x.yaml", reason="x", actor="ra", own=True)
     run("change", "envelope", "show", "credit", code=1)
 
 

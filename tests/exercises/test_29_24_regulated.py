@@ -180,7 +180,7 @@ def bank(make: Any, tmp_path: Path) -> Bank:
         for stage in (Stage.STAGING, Stage.CANARY):
             tx.models.set_stage("credit", v2, stage, actor="mia", now=now)
         releases.promote(tx.models, "credit", v2, expected_champion=1, actor="mia", now=now)
-    live.operations.changes.set_baseline("credit", v2, reason="MRM-2025-101", actor="rita")
+    live.operations.changes.set_baseline("credit", v2, reason="MRM-2025-101", actor="rita", own=True)
     live.controller.reconcile()
     live.controller.hosts.settle()
     return bank
@@ -201,7 +201,7 @@ def test_another_version_of_a_source_from_triage_to_bundle(
 
     # the envelope: what is not declared is refused whatever anybody signs; what is declared needs its criterion
     live.operations.changes.set_envelope("credit", (bank.root / "envelope.yaml").read_text(), source="envelope.yaml",
-                                         reason="MRM-7, 3 March", actor="rita")  # fmt: skip
+                                         reason="MRM-7, 3 March", actor="rita", own=True)  # fmt: skip
     other = bank.register(of_v3(bank.train), "credit_bureau_v3", made_by="mia", algorithm="boosted trees")
     for version in (other, v3):
         ran = run_command(capsys, *here, "ci", "run", "credit", version, "--json")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from fastapi import APIRouter
 
+from seatrial.api.approvals import signer_of
 from seatrial.api.deps import Approver, Operator, Wired
 from seatrial.control.changes import baseline, envelopes, test_sets, tickets
 from seatrial.control.changes.triage import assess
@@ -168,7 +169,8 @@ def triage(model: str, version: int, wired: Wired, against: int | None = None) -
 @router.put("/{model}/baseline")
 def set_baseline(model: str, body: Approved, wired: Wired, caller: Approver) -> dict[str, Any]:
     """Hold changes against this version from now on."""
-    return wired.operations.changes.set_baseline(model, body.version, reason=body.reason, actor=caller.name)
+    own = signer_of(caller, wired).own
+    return wired.operations.changes.set_baseline(model, body.version, reason=body.reason, actor=caller.name, own=own)
 
 
 @router.get("/{model}/baseline")
@@ -180,8 +182,9 @@ def show_baseline(model: str, wired: Wired) -> dict[str, Any]:
 @router.put("/{model}/envelope")
 def set_envelope(model: str, body: Declared, wired: Wired, caller: Approver) -> dict[str, Any]:
     """In force from now on; the one before stays on record."""
+    own = signer_of(caller, wired).own
     return wired.operations.changes.set_envelope(
-        model, body.text, source="envelope", reason=body.reason, actor=caller.name
+        model, body.text, source="envelope", reason=body.reason, actor=caller.name, own=own
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, Self
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from typing_extensions import TypedDict
 
@@ -133,10 +134,15 @@ _MEANING: Final[Mapping[int, str]] = {
     503: "A part that is needed does not answer.",
 }
 
+_CONTENT: Final = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ErrorDocument.__name__}"}}}
+
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": ErrorDocument, "description": meaning} for status, meaning in _MEANING.items()
+    status: {"description": meaning, "content": _CONTENT} for status, meaning in _MEANING.items()
 }
-"""Every call may be refused in these ways, and answers in this one form."""
+"""Every call may be refused in these ways, and answers in this one form.
+
+The form is named and not given as ``model``: of a model each application would build one validator a call and status.
+"""
 
 
 def refusal(status: int, code: str, message: str, remedy: str = "", **headers: str) -> JSONResponse:
@@ -151,7 +157,16 @@ def answer(error: SeatrialError) -> JSONResponse:
 
 
 def install(app: FastAPI) -> None:
-    """Every way a request can fail answers in the same form."""
+    """Every way a request can fail answers in the same form, which the OpenAPI document has."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = described()
+        form = TypeAdapter(ErrorDocument).json_schema()
+        document["components"]["schemas"].setdefault(ErrorDocument.__name__, form)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI says how to extend it
 
     @app.exception_handler(SeatrialError)
     async def known(request: Request, error: SeatrialError) -> JSONResponse:

@@ -14,14 +14,18 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from seatrial.errors import NotFound, UsageError
+from seatrial.retrain.cron import Cron
 from seatrial.values import Duration, Share, to_camel
 
 PIPELINE_FILE = "ci.yaml"
 Group = Literal["code", "data", "model"]
 Event = Literal["commit", "nightly", "release"]
-Metric = Literal["auc", "accuracy", "log_loss", "brier", "squared_error", "absolute_error"]
+Metric = Literal[
+    "auc", "accuracy", "sensitivity", "specificity", "log_loss", "brier", "squared_error", "absolute_error"
+]  # fmt: skip
 Kind = Literal["number", "text", "boolean", "time"]
 
+METRICS: tuple[Metric, ...] = get_args(Metric)
 GROUPS: tuple[Group, ...] = get_args(Group)
 EVENTS: tuple[Event, ...] = get_args(Event)
 
@@ -60,7 +64,8 @@ class ModelCheck:
 
     ``required``: the least good value of the metric. ``margin``: the loss against the champion, in units of the metric,
     that must be excluded at 95%. Each holds in every slice of at least ``min_rows`` rows, a slice being a value of one
-    of the columns ``slices``; a smaller one has not passed.
+    of the columns ``slices``; a smaller one has not passed. ``threshold``: of the decision, for accuracy, sensitivity
+    (its rows are those with the label) and specificity (those without).
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
@@ -70,6 +75,7 @@ class ModelCheck:
     metric: Metric
     required: float
     margin: float | None = None
+    threshold: float = 0.5
     slices: tuple[str, ...] = ()
     min_rows: int = 200
     small_slices: Literal["fail", "report"] = "fail"
@@ -214,12 +220,20 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
             yield f"step '{step.name}': the timeout {step.timeout} leaves no time."
         if not step.events and not step.paths:
             yield f"step '{step.name}' runs on no event and on no path."
-        if step.schedule is not None and len(step.schedule.split()) != 5:
-            yield f"step '{step.name}': the schedule '{step.schedule}' is not five fields of cron, e.g. '0 2 * * *'."
+        if step.schedule is not None and (why := _no_cron(step.schedule)):
+            yield f"step '{step.name}': the schedule is no cron: {why}, e.g. '0 2 * * *'."
         if step.schedule is not None and "nightly" not in step.events:
             yield f"step '{step.name}' has a schedule and does not run on nightly."
         if step.golden is not None and step.golden.precision and step.golden.threshold is None:
             yield f"step '{step.name}': reduced precision is judged by flips; give the threshold of the decision."
+
+
+def _no_cron(text: str) -> str:
+    try:
+        Cron.parse(text)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _explained(place: tuple[Any, ...], message: str, kind: str) -> str:

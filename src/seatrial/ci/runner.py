@@ -71,6 +71,8 @@ def run_steps(
 
 
 def _run(step: CIStep, bench: Bench) -> StepResult:
+    if bench.candidate is None and (step.validate is not None or step.golden is not None):
+        return _result(step, "skipped", "it is about a version: run it with MODEL and VERSION")
     if step.gpu and (why := _no_gpu(bench)):
         return _result(step, "failed" if bench.require_gpu else "skipped", why)
     began = time.monotonic()
@@ -104,8 +106,7 @@ def _found(step: CIStep, bench: Bench, log: Path) -> Found:
         problems = list(violations(step.data, Table(bench.root / step.data.file)))
         return "; ".join(problems), {"problems": problems}
     candidate = bench.candidate
-    if candidate is None:
-        return "this check is about a version: run it with MODEL and VERSION", {}
+    assert candidate is not None, "without one the step is skipped"
     if step.golden is not None:
         return _golden(step.golden, bench, candidate, step.timeout.seconds)
     assert step.validate is not None, "a step does one of four things"
@@ -129,7 +130,10 @@ def _validated(check: ModelCheck, bench: Bench, candidate: ModelVersion) -> Foun
     slices = list(judged(check, labels, mine, theirs, columns))
     problems = [f"{one.name}: {one.problem}" for one in slices if one.problem and one.counts]
     against = None if theirs is None or bench.champion is None else bench.champion.number
-    told = {"champion": against, "table": table.digest(), "slices": [one.document() for one in slices]}
+    told = {
+        "metric": check.metric, "champion": against, "table": table.digest(),
+        "slices": [one.document() for one in slices],
+    }  # fmt: skip
     return "; ".join(problems), told
 
 

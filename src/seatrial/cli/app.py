@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -119,10 +120,16 @@ def seatrial(
     context.obj = directory
 
 
+@cache
+def tree() -> Any:
+    """The commands as Click objects, made once a process: Typer reads every signature again each time it is asked."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str] | None = None) -> None:
     """One command. A SeatrialError becomes its message and exit code; a bug keeps its traceback."""
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="seatrial")
+        tree()(args=None if arguments is None else list(arguments), prog_name="seatrial")
     except SeatrialError as error:
         fail(error)
         sys.exit(error.exit_code)

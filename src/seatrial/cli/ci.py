@@ -162,7 +162,7 @@ def list_runs(
         return
     for r in document["runs"]:
         about = f"{r['model']} v{r['version']}" if r["model"] else "-"
-        counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in r["counts"].items() if n)
+        counts = _counts(r["counts"])
         output.text(f"{r['id']:<10}{r['startedAt'][:16]:<18}{r['event']:<9}{about:<20}{r['status']:<8}{counts}")
 
 
@@ -318,8 +318,13 @@ def _line(result: StepResult) -> str:
     return f"{MARKS[result.status]} {result.group:<6}{result.name}{took}{warns}{why}"
 
 
+def _counts(found: dict[str, int]) -> str:
+    """What passed first, whatever order a document has them in."""
+    return ", ".join(f"{found[status]} {status.replace('_', ' ')}" for status in MARKS if found[status])
+
+
 def _summary(run: Run, last_gpu: StepResult | None) -> None:
-    counts = ", ".join(f"{n} {status.replace('_', ' ')}" for status, n in run.counts().items() if n)
+    counts = _counts(run.counts())
     groups = ", ".join(f"{group} {status.replace('_', ' ')}" for group, status in run.groups().items())
     about = f"{run.model} v{run.version}" if run.model else "the project"
     output.text(f"{MARKS[run.status]} {run.id} of {about} {run.status}: {counts} ({groups})")

@@ -52,7 +52,7 @@ def list_policies(context: typer.Context, as_json: output.Json = False) -> None:
         output.data(document)
         return
     for one in document["policies"]:
-        triggers = ", ".join(f"{trigger['name']} ({trigger['kind']})" for trigger in one["triggers"])
+        triggers = ", ".join(f"{trigger['name']} ({_kind(trigger)})" for trigger in one["triggers"])
         released = "registered" if one["plan"] is None else f"released by plan {one['plan']}"
         output.text(f"{one['model']}: {triggers}; {released}")
 
@@ -83,11 +83,17 @@ def try_policy(context: typer.Context, model: Model, as_json: output.Json = Fals
         _tell(document)
 
 
+def _kind(trigger: dict[str, Any]) -> str:
+    return "drift by KS" if trigger["measure"] == "ks" else str(trigger["kind"])
+
+
 def _tell(document: dict[str, Any]) -> None:
     reading = document["reading"]
-    moved = sorted(reading["psi"].items(), key=lambda item: (-item[1], item[0]))
-    shown = ", ".join(f"{name} {psi:.3f}" for name, psi in moved[:5])
-    output.text(f"inputs: PSI {shown}" if moved else "inputs: too few rows to compare, or no reference yet")
+    for line in _inputs(reading):
+        output.text(f"inputs: {line}")
+    for one in document["unmeasured"]:
+        what = "is no captured column of numbers" if one["measure"] == "ks" else "is not captured"
+        output.text(f"⚠ {one['trigger']}: '{one['feature']}' {what}, so it is not measured")
     if reading["loss"] is None:
         output.text("performance: too few matured outcomes, or no outcome named")
     else:
@@ -98,6 +104,18 @@ def _tell(document: dict[str, Any]) -> None:
         output.text(f"would be {event['what']}: {event['trigger']}: {event['reason']}")
     if not document["would"]:
         output.text("nothing would start")
+
+
+def _inputs(reading: dict[str, Any]) -> list[str]:
+    """The five that are furthest away, by each measure."""
+    psi = sorted(reading["psi"].items(), key=lambda item: (-item[1], item[0]))[:5]
+    ks = sorted(reading["ks"].items(), key=lambda item: (-item[1]["distance"], item[0]))[:5]
+    if not (psi or ks):
+        return ["too few rows to compare, or no reference yet"]
+    lines = ["PSI " + ", ".join(f"{name} {value:.3f}" for name, value in psi)] if psi else []
+    told = [f"{name} {one['distance']:.3f} (p {one['pValue']:.2g}, {one['nCur']:,} values against {one['nRef']:,})"
+            for name, one in ks]  # fmt: skip
+    return [*lines, "KS " + ", ".join(told)] if told else lines
 
 
 def _text(path: Path) -> str:

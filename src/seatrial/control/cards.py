@@ -58,7 +58,7 @@ def as_markdown(card: Document) -> str:
     front = {
         "model_name": f"{card['model']} v{card['version']}",
         "library_name": model.get("framework"),
-        "tags": ["seatrial", f"tier-{card['tier']}", card["stage"]],
+        "tags": ["seatrial", f"tier-{card['tier']}", f"stage-{card['stage'].lower()}"],
     }
     told = yaml.safe_dump({name: value for name, value in front.items() if value}, sort_keys=False)
     return f"---\n{told}---\n\n{page.markdown(_title(card), sections(card))}"

@@ -14,7 +14,7 @@ Class = Literal["material", "nonMaterial"]
 
 MINOR: Final = (
     "code repository", "code commit", "code dirty", "code changes", "data digest", "data rows", "data time range",
-    "model digest", "model framework version", "features order",
+    "model digest", "model framework version", "recipe command", "recipe environment", "features order",
 )  # fmt: skip
 """What a training on newer data, a refactoring or an upgrade of a library changes. All else is material."""
 

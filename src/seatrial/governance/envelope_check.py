@@ -18,10 +18,11 @@ Status = Literal["inside", "unmet", "outside"]
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What a step of ML CI found in one slice of its table. ``bound`` and ``loss``: the ends of their one-sided 95%
-    intervals that count against the version; None was not measured. ``source``: the run.
+    intervals that count against the version; None was not measured. ``metric``: what it measured. ``source``: the run.
     """
 
     step: str
+    metric: str
     slice: str
     rows: int
     bound: float | None
@@ -120,9 +121,15 @@ def _bounds(pair: Pair, declared: Modification) -> bool:
 
 
 def _trace(modification: Modification, criterion: Criterion, evidence: Sequence[Evidence]) -> Trace:
-    about = tuple(one for one in evidence if one.step == criterion.step and _is_of(one.slice, criterion.slice))
+    of_step = [one for one in evidence if one.step == criterion.step]
+    measured = sorted({one.metric for one in of_step} - {criterion.metric})
+    about = tuple(
+        one for one in of_step if one.metric == criterion.metric and _is_of(one.slice, criterion.slice)
+    )  # fmt: skip
     problems = [f"{one.slice}: {problem}" for one in about if (problem := _problem(criterion, one))]
-    if not about:
+    if not about and measured:
+        problems = [f"step '{criterion.step}' of ML CI measures {', '.join(measured)}, not {criterion.metric}"]
+    elif not about:
         problems = [f"step '{criterion.step}' of ML CI found nothing about {criterion.slice} for this very model"]
     return Trace(modification, criterion, about, "; ".join(problems))
 

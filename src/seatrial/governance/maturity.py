@@ -81,7 +81,7 @@ class Strategy:
 STRATEGIES: Final = {
     "ordinary": Strategy(
         "canary", "blue-green where all it can break is seen at once",
-        "a mistake can be made good: a few per cent of the units, measured, are enough",
+        "a mistake can be made good, so a few per cent of the units, measured, are enough",
     ),
     "immediate": Strategy(
         "shadow", "canary",

@@ -1,16 +1,17 @@
-"""What changed between two versions, by name: code, data, model and features, with both values."""
+"""What changed between two versions, by name: code, data, model, recipe, serving and features, with both values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from seatrial.registry.lineage import ArtifactLineage, CodeRef, DataRef, ModelRef
-from seatrial.registry.version import ModelVersion
+from seatrial.registry.recipe import Recipe
+from seatrial.registry.version import ModelVersion, Serving
 
-ChangedPart = Literal["code", "data", "model", "features", "lineage"]
+ChangedPart = Literal["code", "data", "model", "recipe", "serving", "features", "lineage"]
 
 UNKNOWN: Final = "unknown"
 SHORT: Final = len("sha256:") + 12
@@ -37,7 +38,11 @@ class Change:
 
 def changes(before: ModelVersion, after: ModelVersion) -> tuple[Change, ...]:
     """Everything that differs, in a fixed order. A lineage that is not known is a change, never "no change"."""
-    return (*_lineages(before.lineage, after.lineage), *_features(before, after))
+    return (
+        *_lineages(before.lineage, after.lineage),
+        *_named("serving", _serving(before.serving), _serving(after.serving)),
+        *_features(before, after),
+    )
 
 
 def _lineages(before: ArtifactLineage | None, after: ArtifactLineage | None) -> Iterator[Change]:
@@ -48,11 +53,16 @@ def _lineages(before: ArtifactLineage | None, after: ArtifactLineage | None) -> 
         ("code", _code(before.code), _code(after.code)),
         ("data", _data(before.data), _data(after.data)),
         ("model", _model(before.model), _model(after.model)),
+        ("recipe", _recipe(before.recipe), _recipe(after.recipe)),
     )
     for part, old, new in parts:
-        for what in dict.fromkeys([*old, *new]):
-            if old.get(what, "") != new.get(what, ""):
-                yield Change(part, what, old.get(what) or UNKNOWN, new.get(what) or UNKNOWN)
+        yield from _named(part, old, new)
+
+
+def _named(part: ChangedPart, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+    for what in dict.fromkeys([*old, *new]):
+        if old.get(what, "") != new.get(what, ""):
+            yield Change(part, what, old.get(what) or UNKNOWN, new.get(what) or UNKNOWN)
 
 
 def _known(lineage: ArtifactLineage | None) -> str:
@@ -97,9 +107,29 @@ def _model(ref: ModelRef | None) -> Mapping[str, str]:
     return {"digest": _short(ref.digest), "framework": ref.framework, "algorithm": ref.algorithm, **settings}
 
 
+def _recipe(recipe: Recipe | None) -> Mapping[str, str]:
+    """Where it reads and writes is no part of what it makes."""
+    if recipe is None:
+        return {}
+    pinned = recipe.environment
+    environment = "" if pinned is None else f"{pinned.file} {_short(pinned.digest)}"
+    return {"command": " ".join(recipe.command), "environment": environment}
+
+
+def _serving(serving: Serving) -> Mapping[str, str]:
+    """How an artifact is asked; of a URL only its owner knows."""
+    if serving.kind == "url":
+        return {}
+    return {"output": serving.output, "format": serving.format or "", "dtypes": ", ".join(serving.dtypes)}
+
+
 def _short(digest: str | None) -> str:
     return (digest or "")[:SHORT]
 
 
 def _day(moment: datetime | None) -> str:
-    return UNKNOWN if moment is None else f"{moment:%Y-%m-%d}"
+    """The day, and the time where it is not its beginning."""
+    if moment is None:
+        return UNKNOWN
+    told = moment.astimezone(UTC).isoformat().removesuffix("+00:00")
+    return told.removesuffix("T00:00:00") if told.endswith("T00:00:00") else f"{told}Z"

@@ -35,6 +35,8 @@ def _errors(policy: Policy) -> Iterator[str]:
         yield from _trigger_errors(trigger)
     if policy.interval.seconds <= 0 or policy.critical.interval.seconds <= 0:
         yield "an interval is longer than nothing"
+    if not (policy.critical.psi > 0 and 0 < policy.critical.ks <= 1):
+        yield "critical: psi is above 0, and ks above 0 and at most 1"
     yield from _running_errors(policy)
 
 
@@ -75,6 +77,10 @@ def _trigger_errors(trigger: Trigger) -> Iterator[str]:
         yield f"trigger '{trigger.name}': minMature belongs to performance"
     if trigger.features and trigger.drift is None:
         yield f"trigger '{trigger.name}': features belong to drift"
+    if trigger.measure is not None and trigger.drift is None:
+        yield f"trigger '{trigger.name}': measure belongs to drift"
+    if trigger.measure == "ks" and trigger.drift is not None and trigger.drift > 1:
+        yield f"trigger '{trigger.name}': distances of distributions end at 1, and {trigger.drift:g} is never reached"
 
 
 def _warnings(policy: Policy) -> Iterator[str]:
@@ -104,8 +110,10 @@ def _trigger_warnings(policy: Policy, trigger: Trigger) -> Iterator[str]:
         )
     if trigger.performance is not None and not trigger.min_mature:
         yield f"'{trigger.name}' looks at any number of matured outcomes: a few make it jump; set minMature"
-    if trigger.drift is not None and trigger.drift >= policy.critical.psi:
-        yield f"'{trigger.name}' begins at PSI {trigger.drift:g}, where drift is critical already"
+    critical = {"psi": policy.critical.psi, "ks": policy.critical.ks}
+    if trigger.drift is not None and trigger.drift >= critical[trigger.drift_measure or "psi"]:
+        measure = (trigger.drift_measure or "psi").upper()
+        yield f"'{trigger.name}' begins at {measure} {trigger.drift:g}, where drift is critical already"
 
 
 def _readable(trigger: Trigger) -> bool:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from seatrial.retrain.policy import Kind, Policy, Trigger
+from seatrial.retrain.shift import Distance, Moved, further, moved
 
 Cause = Literal["data", "inputs", "model", "routine"]
 What = Literal["started", "suppressed", "waiting", "blocked", "recovered", "missed", "paged", "finished"]
@@ -22,10 +23,15 @@ _FIRST: tuple[Kind, ...] = ("drift", "performance", "manual", "webhook", "volume
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What was measured at a moment, by trigger: PSI by feature, a relative loss on matured outcomes, or rows."""
+    """What was measured at a moment: PSI and distances by feature, a relative loss on matured outcomes, or rows.
+
+    ``since``: from when on inputs were looked at, up to ``at``; None: nobody said.
+    """
 
     at: datetime
+    since: datetime | None = None
     psi: Mapping[str, float] = field(default_factory=dict)
+    ks: Mapping[str, Distance] = field(default_factory=dict)
     loss: float | None = None
     mature: int = 0
     rows: int = 0
@@ -33,7 +39,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A trigger that holds now. ``value`` in the trigger's own unit; ``critical`` drift may pass the interval."""
+    """A trigger that holds now. ``value`` in the trigger's own unit; ``critical`` drift may pass the interval.
+
+    ``moved``: what a trigger by Kolmogorov and Smirnov's test has found.
+    """
 
     trigger: str
     kind: Kind
@@ -41,6 +50,7 @@ class Signal:
     value: float | None = None
     detail: str = ""
     critical: bool = False
+    moved: Moved | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +75,7 @@ class Latched:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the manager did, and why in words."""
+    """What the manager did, and why in words; ``moved``: by which measurement, as in `Signal`."""
 
     at: datetime
     what: What
@@ -73,6 +83,7 @@ class Event:
     reason: str
     until: datetime | None = None
     run: int | None = None
+    moved: Moved | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +187,14 @@ def holding(policy: Policy, state: State) -> tuple[Signal, ...]:
     return tuple(sorted(found, key=lambda s: (_FIRST.index(s.kind), not s.critical, s.trigger)))
 
 
+def moved_of(policy: Policy, trigger: Trigger, reading: Reading) -> tuple[Moved, ...]:
+    """What a drift trigger by Kolmogorov and Smirnov's test has found; nothing for another one."""
+    if trigger.drift is None or trigger.drift_measure != "ks":
+        return ()
+    watched = {name: one for name, one in reading.ks.items() if not trigger.features or name in trigger.features}
+    return moved(watched, trigger.drift, policy.watch.alpha, start=reading.since, end=reading.at)
+
+
 def cause_of(state: State, signals: Sequence[Signal]) -> Cause:
     """The root cause that decides between triggers: data, then inputs, then the model; nothing in particular last."""
     kinds = {signal.kind for signal in signals}
@@ -209,11 +228,8 @@ def _scheduled(policy: Policy, state: State, now: datetime) -> tuple[State, list
 
 def _signal(policy: Policy, trigger: Trigger, reading: Reading) -> Signal | None:
     if trigger.drift is not None:
-        watched = {f: v for f, v in reading.psi.items() if not trigger.features or f in trigger.features}
-        feature, psi = max(watched.items(), key=lambda item: (item[1], item[0]), default=("", 0.0))
-        if psi > trigger.drift:
-            detail = f"PSI of {feature} is {psi:g}"
-            return Signal(trigger.name, "drift", reading.at, psi, detail, psi > policy.critical.psi)
+        by = _by_distance if trigger.drift_measure == "ks" else _by_psi
+        return by(policy, trigger, reading)
     mature = reading.mature >= trigger.min_mature
     if trigger.performance is not None and reading.loss is not None and mature and reading.loss > trigger.performance:
         detail = f"worse by {100 * reading.loss:.3g}% on {reading.mature:,} matured outcomes"
@@ -221,6 +237,22 @@ def _signal(policy: Policy, trigger: Trigger, reading: Reading) -> Signal | None
     if trigger.volume is not None and reading.rows >= trigger.volume:
         return Signal(trigger.name, "volume", reading.at, reading.rows, f"{reading.rows:,} rows since the last run")
     return None
+
+
+def _by_psi(policy: Policy, trigger: Trigger, reading: Reading) -> Signal | None:
+    watched = {f: v for f, v in reading.psi.items() if not trigger.features or f in trigger.features}
+    feature, psi = max(watched.items(), key=lambda item: (item[1], item[0]), default=("", 0.0))
+    if trigger.drift is None or not psi > trigger.drift:
+        return None
+    return Signal(trigger.name, "drift", reading.at, psi, f"PSI of {feature} is {psi:g}", psi > policy.critical.psi)
+
+
+def _by_distance(policy: Policy, trigger: Trigger, reading: Reading) -> Signal | None:
+    found = moved_of(policy, trigger, reading)
+    if not found:
+        return None
+    first, distance = found[0], found[0].distance.value
+    return Signal(trigger.name, "drift", reading.at, distance, first.text, distance > policy.critical.ks, first)
 
 
 def _recovered(state: State, signals: Sequence[Signal], now: datetime) -> tuple[State, list[Event]]:
@@ -271,7 +303,7 @@ def _latched(
     for signal in signals:
         before = known.get(signal.trigger)
         if before is None or before.until != until:
-            told.append(Event(now, what, signal.trigger, f"{signal.detail}; {reason}", until))
+            told.append(Event(now, what, signal.trigger, f"{signal.detail}; {reason}", until, moved=signal.moved))
     return replace(state, latched=tuple(Latched(signal, until) for signal in signals)), tuple(told)
 
 
@@ -283,7 +315,7 @@ def _start(
     why = {"inputs": "inputs have moved: a fresh window", "model": "worse without drift: the model itself",
            "routine": "as planned or asked for", "data": ""}[run.cause]  # fmt: skip
     past = "; critical, so within the interval" if bypassed else ""
-    event = Event(now, "started", first.trigger, f"{first.detail}; {why}{past}", run=run.number)
+    event = Event(now, "started", first.trigger, f"{first.detail}; {why}{past}", run=run.number, moved=first.moved)
     after = replace(
         state, running=run, runs=run.number, last_start=now, latched=(), asked=(),
         last_bypass=now if bypassed else state.last_bypass,
@@ -293,7 +325,8 @@ def _start(
 
 def _about(trigger: Trigger, reading: Reading) -> bool:
     return bool(
-        (trigger.drift is not None and reading.psi)
+        (trigger.drift_measure == "psi" and reading.psi)
+        or (trigger.drift_measure == "ks" and reading.ks)
         or (trigger.performance is not None and reading.loss is not None)
         or (trigger.volume is not None and reading.rows)
     )
@@ -301,10 +334,11 @@ def _about(trigger: Trigger, reading: Reading) -> bool:
 
 def _joined(one: Reading, other: Reading) -> Reading:
     """Of two readings of one moment the worse of each."""
-    features = {*one.psi, *other.psi}
-    psi = {f: max(one.psi.get(f, 0.0), other.psi.get(f, 0.0)) for f in sorted(features)}
+    psi = {f: max(one.psi.get(f, 0.0), other.psi.get(f, 0.0)) for f in sorted({*one.psi, *other.psi})}
+    ks = {f: further(one.ks.get(f), other.ks.get(f)) for f in sorted({*one.ks, *other.ks})}
+    since = min((r.since for r in (one, other) if r.since is not None), default=None)
     loss, mature = max((r.loss if r.loss is not None else float("-inf"), r.mature) for r in (one, other))
-    return Reading(at=one.at, psi=psi, loss=None if loss == float("-inf") else loss, mature=mature,
+    return Reading(at=one.at, since=since, psi=psi, ks=ks, loss=None if loss == float("-inf") else loss, mature=mature,
                    rows=max(one.rows, other.rows))  # fmt: skip
 
 

@@ -10,17 +10,21 @@ from seatrial.retrain.running import Command, Release, Watch
 from seatrial.values import Duration, to_camel
 
 Kind = Literal["schedule", "drift", "performance", "volume", "manual", "webhook"]
+DriftMeasure = Literal["psi", "ks"]
 
 _CONFIG: dict[str, Any] = {"alias_generator": to_camel, "extra": "forbid"}
 
 CRITICAL_PSI = 0.5
+CRITICAL_KS = 0.28
+"""What a PSI of 0.5 is between two normal distributions: 0.71 standard deviations apart, and a distance of 0.276."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trigger:
     """One reason to train; exactly one of the kinds is set.
 
-    ``schedule``: cron in UTC. ``drift``: PSI of any feature (or of ``features``) from which inputs have moved.
+    ``schedule``: cron in UTC. ``drift``: from where on any feature (or one of ``features``) has moved, by ``measure``:
+    a PSI above it (the default), or Kolmogorov and Smirnov's distance of at least it that is also sure.
     ``performance``: a relative loss of the metric from which it counts, on at least ``min_mature`` matured outcomes.
     ``volume``: rows since the last run. ``manual``, ``webhook``: true; somebody or something asks.
     """
@@ -30,6 +34,7 @@ class Trigger:
     name: str
     schedule: str | None = None
     drift: float | None = None
+    measure: DriftMeasure | None = None
     features: tuple[str, ...] = ()
     performance: float | None = None
     min_mature: int = 0
@@ -51,6 +56,11 @@ class Trigger:
         return self.kinds[0]
 
     @property
+    def drift_measure(self) -> DriftMeasure | None:
+        """What drift is measured by; None for a trigger of another kind."""
+        return None if self.drift is None else self.measure or "psi"
+
+    @property
     def cron(self) -> Cron:
         """Raises ValueError for a trigger without a schedule that can be read."""
         return Cron.parse(self.schedule or "")
@@ -58,11 +68,13 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Critical:
-    """Drift above ``psi`` does not wait for the interval; twice not within ``interval``, its own limit."""
+    """Drift above ``psi`` does not wait for the interval, nor does a distance above ``ks`` of a trigger that measures
+    by it; twice not within ``interval``, its own limit."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
     psi: float = CRITICAL_PSI
+    ks: float = CRITICAL_KS
     interval: Duration = Duration(6 * 3600.0, "6h")
 
 
@@ -100,6 +112,11 @@ class Policy:
     run: Command | None = None
     watch: Watch = field(default_factory=Watch)
     release: Release = field(default_factory=Release)
+
+    @property
+    def drift_measures(self) -> frozenset[DriftMeasure]:
+        """What the triggers ask of the inputs."""
+        return frozenset(one.drift_measure for one in self.triggers if one.drift_measure is not None)
 
     def trigger(self, name: str) -> Trigger | None:
         return next((trigger for trigger in self.triggers if trigger.name == name), None)

@@ -29,7 +29,9 @@ _CONFIG: dict[str, Any] = {"extra": "forbid", "alias_generator": to_camel, "popu
 class TrainedOn:
     """The rows of training: digest, number, and the event time that they cover (end exclusive).
 
-    ``sources``: where each feature comes from.
+    ``sources``: where each feature comes from. ``target``: what is predicted; ``population``: whom the rows stand for.
+    ``file``: the rows themselves, where the command leaves them in its directory; they are held against the locked test
+    sets of the model.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
@@ -40,11 +42,16 @@ class TrainedOn:
     end: AwareDatetime
     name: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+    population: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A trained model: ``artifact`` is a path in the run's directory, ``features`` its columns in order."""
+    """A trained model: ``artifact`` is a path in the run's directory, ``features`` its columns in order, ``algorithm``
+    how it learns, without its settings.
+    """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
@@ -61,6 +68,7 @@ class Result:
     metrics: Mapping[str, float] = field(default_factory=dict)
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     importances: Mapping[str, float] = field(default_factory=dict)
+    algorithm: str = ""
     message: str = ""
 
 
@@ -87,7 +95,12 @@ def read_result(path: Path, *, until: datetime | None = None) -> tuple[Result, P
             "ST1314", f"it trained on rows up to {result.data.end.isoformat()}, after the cut-off {until.isoformat()}.",
             remedy="Train on rows before SEATRIAL_TRAIN_END: later ones are what the model is judged on.",
         )  # fmt: skip
-    return result, _artifact(path.parent, result.artifact)
+    return result, _inside(path.parent, result.artifact, "artifact")
+
+
+def rows_of(result: Result, directory: Path) -> Path | None:
+    """The table that a run of this directory says it trained on, if it left it there. Raises SeatrialError (ST1313)."""
+    return _inside(directory, result.data.file, "data file") if result.data.file else None
 
 
 def _parsed(path: Path) -> Result:
@@ -125,13 +138,13 @@ def _problems(result: Result) -> list[str]:
     return found
 
 
-def _artifact(directory: Path, name: str) -> Path:
+def _inside(directory: Path, name: str, what: str) -> Path:
     """Inside the run's directory, whatever links say."""
     path = (directory / name).resolve()
     if not path.is_relative_to(directory.resolve()) or path == directory.resolve():
-        raise SeatrialError("ST1313", f"the artifact '{name}' is not in the run's directory.")
+        raise SeatrialError("ST1313", f"the {what} '{name}' is not in the run's directory.")
     if not path.exists():
-        raise SeatrialError("ST1313", f"there is no artifact '{name}' in the run's directory.")
+        raise SeatrialError("ST1313", f"there is no {what} '{name}' in the run's directory.")
     return path
 
 

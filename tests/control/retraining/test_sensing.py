@@ -14,12 +14,15 @@ import pytest
 
 from seatrial.control.analyses.triggers import parse_policy
 from seatrial.control.operations import Operations
+from seatrial.control.retraining import documents
+from seatrial.control.retraining.desk import RetrainingDesk
+from seatrial.control.retraining.loop import Loop
 from seatrial.control.retraining.sensing import LogSensor, Sensed
 from seatrial.events.outcomes import Outcome, OutcomeLog
 from seatrial.events.parts import model_directory, write_part
 from seatrial.events.schema import event_schema, to_micros, to_table
 from seatrial.retrain.running import Expected
-from trainings import HOUR, MODEL, T0, Hands, operations_of, policy
+from trainings import HOUR, MODEL, T0, Hands, Instant, operations_of, policy
 
 ROWS = 400
 
@@ -79,6 +82,37 @@ def test_inputs_as_at_first_read_0_and_inputs_that_moved_do_not(log: Log) -> Non
     assert (quiet.reading.psi["x"], quiet.reading.rows, quiet.failure) == (0.0, 2 * ROWS, None)
     log.hour(2, shift=1.0)
     assert log.sense(3).reading.psi["x"] > 0.25
+
+
+def test_distances_are_measured_where_a_trigger_asks_for_them_and_start_a_run(log: Log) -> None:
+    """By the loop, with 400 values of the log against the 400 of the champion's first hour; the same ones start none."""
+    for n in range(2):
+        log.hour(n, city="a")
+    assert log.sense(2).reading.ks == {}
+    text = policy(log.operations.project).replace("drift: 0.25", "drift: 0.1, measure: ks, features: [x, city]")
+    launchers = {"process": Instant()}
+    desk, loop = RetrainingDesk(log.operations, launchers), Loop(log.operations, launchers)
+    desk.set(text, actor="ann")
+    loop.tick()
+    told = desk.test(MODEL)
+    assert set(told["reading"]["ks"]) == {"score", "x", "y"}, "a city has no distance"
+    assert told["unmeasured"] == [{"trigger": "inputs", "feature": "city", "measure": "ks"}]
+    assert told["would"] == []
+    with log.operations.store.read() as tx:
+        assert documents.runs_document(tx)["runs"] == []
+    log.hour(2, shift=1.0, city="a")
+    loop.tick()
+    with log.operations.store.read() as tx:
+        (run,) = documents.runs_document(tx)["runs"]
+        started = next(e for e in documents.timeline(tx, MODEL)["entries"] if e["what"] == "started")
+        assert tx.audit.verify().ok
+    moved = run["moved"]
+    assert (moved["feature"], moved["measure"], moved["nRef"], moved["nCur"]) == ("x", "ks", ROWS, ROWS)
+    assert moved["distance"] > 0.3
+    assert moved["pAdjusted"] < 1e-9
+    assert moved["window"] == {"start": (T0 + 2 * HOUR).isoformat(), "end": (T0 + 3 * HOUR).isoformat()}
+    assert started["moved"] == moved
+    assert run["cause"] == "inputs"
 
 
 def test_a_loss_that_noise_explains_reads_0_and_one_that_rose_does_not(log: Log) -> None:

@@ -116,7 +116,9 @@ def _anchored(report: AuditReport) -> str:
         return "⚠ no entry is anchored: whoever owns the database could have rewritten all of them"
     if not report.unanchored:
         return "✔ every entry is anchored"
+    one = report.unanchored == 1
     return (
-        f"◌ {report.unanchored:,} entries after entry {report.anchored}, since {report.unanchored_since}, are not "
-        "anchored yet: whoever owns the database could have rewritten them"
+        f"◌ {report.unanchored:,} {'entry' if one else 'entries'} after entry {report.anchored}, since "
+        f"{report.unanchored_since}, {'is' if one else 'are'} not anchored yet: whoever owns the database could have "
+        f"rewritten {'it' if one else 'them'}"
     )

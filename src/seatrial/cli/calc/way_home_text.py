@@ -15,8 +15,8 @@ def _impact_said(d: Document) -> str:
         if found["months"] is None:
             return f"{cost:,.0f} is never paid back: the faster way spares nothing."
         return (
-            f"{cost:,.0f} is paid back in {found['months']:.1f} months, at {found['incidents_a_month']:g} incidents a "
-            f"month; within a year from {found['incidents_a_year']:.1f} incidents a year."
+            f"{cost:,.0f} is paid back in {found['months']:.1f} months, at {_incidents(found)} a month; "
+            f"within a year from {found['incidents_a_year']:.1f} incidents a year."
         )
     text = f"{d['affected']:,.0f} requests are reached during the rollback"
     if d["affected_before_detection"]:
@@ -33,7 +33,12 @@ def _impact_figures(d: Document) -> Iterator[Line]:
     if (today := d["versus"]) is not None:
         yield "today", f"{_time(today['seconds'])}: {today['affected']:,.0f} requests, {today['spared']:,.0f} more"
     if (found := d["investment"]) is not None:
-        yield "spared", f"{found['saved_a_month']:,.2f} a month, at {found['incidents_a_month']:g} incidents a month"
+        yield "spared", f"{found['saved_a_month']:,.2f} a month, at {_incidents(found)} a month"
+
+
+def _incidents(found: Document) -> str:
+    often = found["incidents_a_month"]
+    return "1 incident" if often == 1 else f"{often:g} incidents"
 
 
 def _impact_formula(d: Document) -> Iterator[str]:

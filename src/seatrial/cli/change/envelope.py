@@ -38,7 +38,7 @@ def set_envelope(
     envelope_in(text, source=str(file))
 
     def directly(desk: ChangeDesk) -> dict[str, Any]:
-        return desk.set_envelope(model, text, source=str(file), reason=reason, actor=actor())
+        return desk.set_envelope(model, text, source=str(file), reason=reason, actor=actor(), own=False)
 
     document = done(context, "PUT", f"/v1/changes/{model}/envelope", {"text": text, "reason": reason}, directly)
     if as_json:

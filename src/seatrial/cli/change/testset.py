@@ -89,9 +89,11 @@ def list_test_sets(
         document = all_told(tx, model)
     if as_json:
         output.data(document)
-    else:
-        for one in document["testSets"]:
-            output.text(_line(one))
+        return
+    for one in document["testSets"]:
+        output.text(_line(one))
+    if not document["testSets"]:
+        output.text("no test set is locked")
 
 
 @app.command("show")

@@ -65,9 +65,11 @@ def list_tickets(
         document = tickets_told(tx, model, open_only=only_open)
     if as_json:
         output.data(document)
-    else:
-        for one in document["tickets"]:
-            output.text(_line(one))
+        return
+    for one in document["tickets"]:
+        output.text(_line(one))
+    if not document["tickets"]:
+        output.text(f"no ticket{' is open' if only_open else ''}")
 
 
 @app.command("show")

@@ -70,7 +70,7 @@ def baseline(
         number = version
 
         def directly(desk: ChangeDesk) -> dict[str, Any]:
-            return desk.set_baseline(model, number, reason=reason, actor=actor())
+            return desk.set_baseline(model, number, reason=reason, actor=actor(), own=False)
 
         body = {"version": version, "reason": reason}
         document = done(context, "PUT", f"/v1/changes/{model}/baseline", body, directly)
@@ -136,6 +136,8 @@ def _lines(d: dict[str, Any]) -> Iterator[str]:
     yield f"{d['model']} {before} → v{d['to']}: {'material' if d['material'] else 'not material'}"
     yield from (f"  ⚠ {reason['text']}" for reason in d["reasons"])
     yield from (f"  · {note}" for note in d["notes"])
+    if d["from"] is None:
+        yield f"    hold it against one: --from VERSION; for good: `seatrial change baseline {d['model']} VERSION --reason ...`"
     if d["envelope"] is not None:
         yield f"  {'✔' if d['envelope'] == 'inside' else '✖'} its change envelope: {d['envelope']}"
     if not d["reasons"] and not d["notes"]:

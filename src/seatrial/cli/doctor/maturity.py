@@ -28,4 +28,5 @@ def lines(d: dict[str, Any]) -> Iterator[str]:
     for place, improvement in enumerate(d["improvements"], 1):
         yield f"  {place}. {improvement['name']}: {improvement['remedy']}"
     for one in d["strategies"]:
-        yield f"{one['model']} ({one['impact']} impact): {one['first']}, then {one['then']}: {one['why']}"
+        yield f"{one['model']} ({one['impact']} impact): first {one['first']}, then {one['then']}"
+        yield f"  {one['why']}"

@@ -40,6 +40,9 @@ class Flags:
     metrics: dict[str, float] = field(default_factory=dict)
     importances: dict[str, float] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+    target: str | None = None
+    population: str | None = None
+    algorithm: str | None = None
     data_type: str | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -214,7 +217,8 @@ def _data(flags: Flags) -> dict[str, Any]:
     if digest is not None and rows is None:
         raise UsageError("ST0875", f"data {name or digest}: how many rows it has is not known.", remedy="--data-rows N")
     given = {"digest": digest, "rows": rows, "start": flags.data_start, "end": flags.data_end, "name": name,
-             "sources": flags.sources or None, "type": flags.data_type, "provenance": flags.facts or None}  # fmt: skip
+             "sources": flags.sources or None, "target": flags.target, "population": flags.population,
+             "type": flags.data_type, "provenance": flags.facts or None}  # fmt: skip
     return {key: value for key, value in given.items() if value is not None}
 
 
@@ -224,6 +228,7 @@ def _model(flags: Flags) -> dict[str, Any]:
     given = {
         "digest": flags.model_digest or (file_digest(flags.model_file) if flags.model_file else None),
         "framework": flags.model_framework,
+        "algorithm": flags.algorithm,
         "hyperparameters": flags.params or None,
         "metrics": flags.metrics or None,
         "importances": flags.importances or None,

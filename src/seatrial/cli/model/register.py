@@ -49,6 +49,9 @@ def register(
         Path | None, typer.Option(help="What the URL serves, if it is one file: the digest is computed.")
     ] = None,
     model_framework: Annotated[str | None, typer.Option(help="e.g. scikit-learn 1.7")] = None,
+    algorithm: Annotated[str | None, typer.Option(help="How it learns: gradient-boosted trees.")] = None,
+    target: Annotated[str | None, typer.Option(help="What is predicted: default within 12 months.")] = None,
+    population: Annotated[str | None, typer.Option(help="Whom the rows stand for: personal loans, EU.")] = None,
     param: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="A hyperparameter; may repeat.")] = None,
     metric: Annotated[
         list[str] | None, typer.Option(metavar="KEY=NUMBER", help="A training metric; may repeat.")
@@ -111,6 +114,7 @@ def register(
         model_file=model_file, model_framework=model_framework,
         params=origins.pairs(param, "--param"), metrics=origins.numbers(metric, "--metric"),
         importances=origins.numbers(importance, "--importance"), sources=origins.texts(source, "--source"),
+        target=target, population=population, algorithm=algorithm,
         data_type=data_type, facts=origins.texts(fact, "--fact"),
     )  # fmt: skip
     if data is not None:

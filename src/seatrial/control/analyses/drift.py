@@ -39,13 +39,15 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """The answer. Of each window: every measure of every column, the findings, and the columns that drift."""
+    """The answer. Of each window: how many values every column has, every measure of it, the findings, and the columns
+    that drift."""
 
     reference: Known
     name: str
     rows: int
     question: Question
     slices: Sequence[Slice]
+    present: Sequence[Mapping[str, int]]
     measures: Sequence[Mapping[str, Sequence[Measure]]]
     findings: Sequence[Sequence[Finding]]
     lasting: Sequence[frozenset[str]]
@@ -85,7 +87,8 @@ def drift(known: Known, table: Table, question: Question) -> Drift:
     ignored = {*known.columns, *known.left_out, *asked.without, asked.time}
     return Drift(
         reference=known, name=table.name, rows=table.rows, question=question, slices=parts, measures=measures,
-        findings=findings, lasting=persistent(findings, question.persist),
+        present=[{name: one.n for name, one in now.items()} for now in counts], findings=findings,
+        lasting=persistent(findings, question.persist),
         new_columns=[n for n in table.schema.names if n not in ignored and not asked.only],
     )  # fmt: skip
 

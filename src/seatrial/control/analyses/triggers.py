@@ -31,6 +31,8 @@ from seatrial.retrain.manager import (
 )
 from seatrial.retrain.policy import Critical, Policy, Training, Trigger
 from seatrial.retrain.running import Command, Expected, Release, Watch
+from seatrial.retrain.shift import Distance
+from seatrial.stats.drift.samples import ks_p
 from seatrial.values import Duration, to_camel
 
 Document = dict[str, Any]
@@ -39,18 +41,41 @@ MOST_STEPS = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """What Kolmogorov and Smirnov's test said of a feature: the distance between so many values of the reference and
+    so many current ones. ``p``: computed from these unless it is given."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"alias_generator": to_camel, "extra": "forbid"}
+
+    distance: float
+    reference: int
+    current: int
+    p: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.distance <= 1 and min(self.reference, self.current) >= 1 and 0 <= (self.p or 0.0) <= 1):
+            raise ValueError("a distance and p lie between 0 and 1, and there are values on both sides")
+
+    def read(self) -> Distance:
+        p = ks_p(self.distance, self.reference, self.current) if self.p is None else self.p
+        return Distance(value=self.distance, p_value=p, n_ref=self.reference, n_cur=self.current)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One line of a history.
 
-    ``drift``: PSI by feature; ``loss``: relative, with ``mature`` outcomes; ``rows``: since the last run; ``ask``: the
-    name of a manual trigger or webhook; ``checks``: ``passed`` or what failed; ``down``: nobody looks for as long;
-    ``run``: how the run in progress ended.
+    ``drift``: PSI by feature; ``ks``: what the test said of it, both of the last ``window``; ``loss``: relative, with
+    ``mature`` outcomes; ``rows``: since the last run; ``ask``: the name of a manual trigger or webhook; ``checks``:
+    ``passed`` or what failed; ``down``: nobody looks for as long; ``run``: how the run in progress ended.
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"alias_generator": to_camel, "extra": "forbid"}
 
     at: datetime
     drift: Mapping[str, float] = field(default_factory=dict)
+    ks: Mapping[str, Apart] = field(default_factory=dict)
+    window: Duration | None = None
     loss: float | None = None
     mature: int = 0
     rows: int = 0
@@ -83,7 +108,7 @@ def _entries() -> TypeAdapter[list[Entry]]:
     return TypeAdapter(list[Entry])
 
 
-_PARTS = (Policy, Trigger, Critical, Training, Command, Watch, Expected, Release, Entry)
+_PARTS = (Policy, Trigger, Critical, Training, Command, Watch, Expected, Release, Entry, Apart)
 _KNOWN = sorted({to_camel(f.name) for of in _PARTS for f in fields(of)})
 
 
@@ -186,12 +211,18 @@ class _Desk:
             self.state = checked(self.state, None if entry.checks == "passed" else entry.checks)
         if entry.down is not None:
             self.up = max(self.up, entry.at + entry.down.delta)
-        reading = Reading(at=entry.at, psi=dict(entry.drift), loss=entry.loss, mature=entry.mature, rows=entry.rows)
-        self.state = observed(self.policy, self.state, reading)
+        self.state = observed(self.policy, self.state, _reading(entry))
 
     def _ended(self, at: datetime, outcome: str) -> None:
         self.state, ended = finished(self.state, at, outcome)
         self.events.extend(ended)
+
+
+def _reading(entry: Entry) -> Reading:
+    return Reading(
+        at=entry.at, since=None if entry.window is None else entry.at - entry.window.delta, psi=dict(entry.drift),
+        ks={name: one.read() for name, one in entry.ks.items()}, loss=entry.loss, mature=entry.mature, rows=entry.rows,
+    )  # fmt: skip
 
 
 def replay_document(found: Replay) -> Document:
@@ -209,6 +240,7 @@ def replay_document(found: Replay) -> Document:
                 "cause": run.cause,
                 "trigger": run.trigger.trigger,
                 "detail": run.trigger.detail,
+                "moved": None if run.trigger.moved is None else run.trigger.moved.document(),
                 "evidence": [{"trigger": s.trigger, "kind": s.kind, "detail": s.detail} for s in run.evidence],
                 "bypassed": run.bypassed,
             }
@@ -222,6 +254,7 @@ def replay_document(found: Replay) -> Document:
                 "reason": e.reason,
                 "suppressed_until": e.until.isoformat() if e.until and e.what == "suppressed" else None,
                 "run": e.run,
+                "moved": None if e.moved is None else e.moved.document(),
             }
             for e in found.events
         ],

@@ -35,7 +35,7 @@ def set_baseline(tx: Transaction, model: str, version: int, *, reason: str, acto
     """
     if not reason.strip():
         raise UsageError(
-            "ST1403", f"'{model}' v{version} as what is approved, and nobody says where that is written.",
+            "ST1403", f"'{model}' v{version} is to count as approved, and nobody says where that is on record.",
             remedy="Say so: --reason 'MRM-2026-017, minutes of 3 March'.",
         )  # fmt: skip
     number, before = tx.models.get_version(model, version).number, baseline_of(tx, model)

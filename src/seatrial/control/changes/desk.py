@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from seatrial.control.changes import baseline, envelopes, test_sets, tickets
+from seatrial.control.changes.authority import require_independent, require_person
 from seatrial.control.project import Project
 from seatrial.governance.tickets import Stratum
 from seatrial.store.artifacts import ArtifactStore
@@ -21,12 +22,17 @@ class ChangeDesk:
     def __init__(self, project: Project, store: Store, now: Callable[[], datetime]) -> None:
         self._project, self._store, self._now = project, store, now
 
-    def set_baseline(self, model: str, version: int, *, reason: str, actor: str) -> Document:
+    def set_baseline(self, model: str, version: int, *, reason: str, actor: str, own: bool) -> Document:
+        """``own``: whether the actor showed a token of their own. Raises what ``authority`` raises."""
+        require_person(self._project, actor, own=own)
         with self._store.begin() as tx:
+            require_independent(tx, self._project, tx.models.get_version(model, version), actor)
             baseline.set_baseline(tx, model, version, reason=reason, actor=actor, now=self._now())
             return baseline.baseline_document(tx, model)
 
-    def set_envelope(self, model: str, text: str, *, source: str, reason: str, actor: str) -> Document:
+    def set_envelope(self, model: str, text: str, *, source: str, reason: str, actor: str, own: bool) -> Document:
+        """``own``: whether the actor showed a token of their own. Raises what ``authority`` raises."""
+        require_person(self._project, actor, own=own)
         with self._store.begin() as tx:
             envelopes.set_envelope(tx, model, text, source=source, reason=reason, actor=actor, now=self._now())
             return envelopes.envelope_document(tx, model)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
+from seatrial.ci.pipeline import METRICS
 from seatrial.ci.results import run_of
 from seatrial.control.changes.baseline import baseline_of
 from seatrial.control.changes.reading import parse
@@ -40,16 +41,30 @@ def envelope_in(text: str, *, source: str = "envelope.yaml") -> Envelope:
 def set_envelope(
     tx: Transaction, model: str, text: str, *, source: str, reason: str, actor: str, now: datetime
 ) -> StoredEnvelope:
-    """In force from now on. Raises UsageError for one that is wrong, or without a reason (ST1420)."""
+    """In force from now on. Raises UsageError for one that is wrong, without a reason (ST1420), or with a criterion
+    that nothing here measures (ST1424).
+    """
     if not reason.strip():
         raise UsageError(
             "ST1420", f"another envelope for '{model}', and nobody says who authorised it.",
             remedy="Say so: --reason 'K261234, authorised 3 March'.",
         )  # fmt: skip
-    digest = digest_of(envelope_in(text, source=source))
+    envelope = envelope_in(text, source=source)
+    _require_measurable(envelope, source)
+    digest = digest_of(envelope)
     made = StoredEnvelope(ModelName(tx.models.get_model(model).name), digest, text, now, actor, reason)
     tx.changes.set_envelope(made)
     return made
+
+
+def _require_measurable(envelope: Envelope, source: str) -> None:
+    for modification in envelope.modifications:
+        for criterion in modification.criteria:
+            if criterion.metric not in METRICS:
+                raise UsageError(
+                    "ST1424", f"'{source}', '{modification.name}': ML CI measures no '{criterion.metric}'.",
+                    remedy=f"It measures {', '.join(METRICS)}.",
+                )  # fmt: skip
 
 
 def envelope_document(tx: Transaction, model: str) -> Document:
@@ -139,14 +154,15 @@ def _line(trace: Trace) -> Document:
 
 def _evidence(tx: Transaction, candidate: ModelVersion) -> Iterator[Evidence]:
     """What the last run of each step of ML CI found for this very model; a step that failed found something, too."""
-    digest, latest = digest_of_version(candidate), dict[str, tuple[str, list[Document]]]()
+    digest, latest = digest_of_version(candidate), dict[str, tuple[str, Mapping[str, Any]]]()
     for text in tx.ci_runs.list(candidate.model):
         run = run_of(json.loads(text))
         if digest is not None and run.digest == digest:
-            latest |= {s.name: (run.id, s.detail["slices"]) for s in run.steps if "slices" in s.detail}
-    for step, (source, slices) in sorted(latest.items()):
-        for one in slices:
+            latest |= {step.name: (run.id, step.detail) for step in run.steps if "slices" in step.detail}
+    for step, (source, detail) in sorted(latest.items()):
+        for one in detail["slices"]:
             value, loss = one["value"], one["loss"]
             yield Evidence(
-                step, one["slice"], one["rows"], value and value["bound"], loss and loss["bound"], source
+                step=step, metric=detail.get("metric", "a metric that it does not name"), slice=one["slice"],
+                rows=one["rows"], bound=value and value["bound"], loss=loss and loss["bound"], source=source,
             )  # fmt: skip

@@ -51,7 +51,7 @@ def _whole(path: Path, by: Sequence[str]) -> pa.Table:
         for column in by:
             if column not in table.schema.names:
                 raise UsageError(
-                    "ST1445", f"'{path}' has no column '{column}'.", remedy=f"It has {table.schema.names}."
+                    "ST1445", f"'{path}' has no column '{column}'.", remedy=f"It has {', '.join(table.schema.names)}."
                 )
         return table.read(table.schema.names)
     finally:

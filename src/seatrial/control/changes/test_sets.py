@@ -68,12 +68,19 @@ def lock(tx: Transaction, given: Document, *, actor: str, now: datetime) -> Stor
 def overlaps(tx: Transaction, project: Project, model: str, training: Path) -> tuple[Overlap, ...]:
     """A training table against every locked test set of its model.
 
-    Raises UsageError (ST1212) where a column that makes a row is not there: nobody could say that they are apart.
+    Raises UsageError (ST1436) where a column that makes a row is not there: nobody could say that they are apart.
     """
     known = tx.test_sets.list(model)
     if not known:
         return ()
     table, artifacts = Table(training), ArtifactStore(project.artifacts)
+    for one in known:
+        if lacking := [name for name in one.fields if name not in table.columns]:
+            raise UsageError(
+                "ST1436", f"'{training}' has no column '{lacking[0]}', which makes a row of the locked test set {one.id} "
+                f"of '{model}': nobody can say that they are apart.",
+                remedy="Give it that column, or lock the test set by columns that both have: --columns.",
+            )  # fmt: skip
     return tuple(
         Overlap(one.id, sum(row in locked for row in row_hashes.row_hashes(table, one.fields)), table.rows)
         for one in known

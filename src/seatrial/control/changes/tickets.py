@@ -9,8 +9,8 @@ from typing import Any
 from seatrial.control.quality import digest_of_version
 from seatrial.errors import Conflict, UsageError
 from seatrial.governance.tickets import Shift, Stratum, key_of, ticket_document
-from seatrial.retrain.manager import State
-from seatrial.retrain.policy import Policy
+from seatrial.retrain.manager import Reading, State, moved_of
+from seatrial.retrain.policy import Policy, Trigger
 from seatrial.store.alert import Alert
 from seatrial.store.canonical import iso_z
 from seatrial.store.db import Transaction
@@ -55,11 +55,22 @@ def ticket_from_trigger(tx: Transaction, policy: Policy, state: State, now: date
     if tx.models.pointers(policy.model).get("champion") is None:
         return None
     reading = state.readings.get(trigger.name)
-    least, psi = trigger.drift, {} if reading is None else reading.psi
-    moved = [Shift(name, "psi", value, least) for name, value in sorted(psi.items()) if value >= least]
-    strata = [Stratum("model", policy.model, "drift", 0 if reading is None else reading.rows, tuple(moved))]
+    moved = () if reading is None else _moved(policy, trigger, reading)
+    strata = [Stratum("model", policy.model, "drift", 0 if reading is None else reading.rows, moved)]
     return ticket_from_drift(tx, policy.model, strata, cause=f"training run {run.number}, trigger {trigger.name}",
                              actor="seatrial", now=now)  # fmt: skip
+
+
+def _moved(policy: Policy, trigger: Trigger, reading: Reading) -> tuple[Shift, ...]:
+    """The features that the trigger holds for, by name."""
+    least = trigger.drift or 0.0
+    if trigger.drift_measure == "ks":
+        found = moved_of(policy, trigger, reading)
+        return tuple(
+            Shift(one.feature, "ks", one.distance.value, least) for one in sorted(found, key=lambda m: m.feature)
+        )
+    watched = [name for name in sorted(reading.psi) if not trigger.features or name in trigger.features]
+    return tuple(Shift(name, "psi", reading.psi[name], least) for name in watched if reading.psi[name] > least)
 
 
 def close_ticket(tx: Transaction, id: str, *, resolution: str, actor: str, now: datetime) -> StoredTicket:

@@ -9,7 +9,8 @@ from typing import Any, get_args
 from seatrial.control.retraining.policies import Kept, load
 from seatrial.control.retraining.runs import Underway
 from seatrial.control.retraining.sensing import Sensed
-from seatrial.retrain.manager import checked, observed, step, wakes
+from seatrial.retrain.manager import Reading, checked, observed, step, wakes
+from seatrial.retrain.policy import Policy
 from seatrial.store.canonical import iso_z
 from seatrial.store.db import Transaction
 from seatrial.store.training import StoredEvent, StoredPolicy, StoredRun
@@ -67,16 +68,27 @@ def test_document(kept: Kept, sensed: Sensed, now: datetime) -> Document:
         "schema": "seatrial.trigger-test.v1",
         "model": policy.model,
         "at": iso_z(now),
-        "reading": {"psi": dict(reading.psi), "loss": reading.loss, "mature": reading.mature, "rows": reading.rows},
+        "reading": _reading(reading),
         "dataFailure": sensed.failure,
-        "would": [{"what": e.what, "trigger": e.trigger, "reason": e.reason, "until": _iso(e.until)} for e in events],
+        "would": [
+            {
+                "what": e.what,
+                "trigger": e.trigger,
+                "reason": e.reason,
+                "until": _iso(e.until),
+                "moved": None if e.moved is None else e.moved.document(),
+            }
+            for e in events
+        ],
+        "unmeasured": _unmeasured(policy, reading),
     }
 
 
 def timeline(tx: Transaction, model: str) -> Document:
     """``seatrial.retraining-timeline.v1``: what happened, in order of time.
 
-    ``lane``: triggers, runs or rollouts; ``end``: None for what is a moment, or goes on; ``until``: of what waits.
+    ``lane``: triggers, runs or rollouts; ``end``: None for what is a moment, or goes on; ``until``: of what waits;
+    ``moved``: what Kolmogorov and Smirnov's test found.
     """
     tx.models.get_model(model)
     entries = [*_events(tx.training.events(model, last=MOST_EVENTS)), *_runs(tx.training.runs(model))]
@@ -109,12 +121,30 @@ def _managed(kept: Kept, stored: StoredPolicy) -> Document:
             {"trigger": one.signal.trigger, "detail": one.signal.detail, "until": _iso(one.until)}
             for one in state.latched
         ],
-        "readings": {
-            name: {"at": iso_z(r.at), "psi": dict(r.psi), "loss": r.loss, "mature": r.mature, "rows": r.rows}
-            for name, r in state.readings.items()
-        },
+        "readings": {name: {"at": iso_z(reading.at), **_reading(reading)} for name, reading in state.readings.items()},
         "nextDue": _iso(due),
     }
+
+
+def _reading(reading: Reading) -> Document:
+    ks = {
+        name: {"distance": one.value, "pValue": one.p_value, "nRef": one.n_ref, "nCur": one.n_cur}
+        for name, one in reading.ks.items()
+    }
+    return {"since": _iso(reading.since), "psi": dict(reading.psi), "ks": ks, "loss": reading.loss,
+            "mature": reading.mature, "rows": reading.rows}  # fmt: skip
+
+
+def _unmeasured(policy: Policy, reading: Reading) -> list[Document]:
+    """Features that a trigger names and nothing was measured of: not captured, or no numbers where distances are."""
+    measured = {"psi": reading.psi, "ks": reading.ks}
+    return [
+        {"trigger": trigger.name, "feature": name, "measure": trigger.drift_measure}
+        for trigger in policy.triggers
+        if trigger.drift_measure is not None and reading.since is not None
+        for name in trigger.features
+        if name not in measured[trigger.drift_measure]
+    ]
 
 
 def age(tx: Transaction, model: str, now: datetime) -> Document:
@@ -139,7 +169,7 @@ def _policy(kept: Kept) -> Document:
         "model": policy.model,
         "description": policy.description,
         "primary": policy.primary,
-        "triggers": [{"name": one.name, "kind": one.kind} for one in policy.triggers],
+        "triggers": [{"name": one.name, "kind": one.kind, "measure": one.drift_measure} for one in policy.triggers],
         "interval": str(policy.interval),
         "command": [] if command is None else list(command.command),
         "launcher": None if command is None else command.launcher,
@@ -151,13 +181,13 @@ def _policy(kept: Kept) -> Document:
 
 def _entry(lane: str, start: str, what: str, name: str, text: str, **known: Any) -> Document:
     entry = {"lane": lane, "start": start, "end": None, "what": what, "name": name, "text": text}
-    return {**entry, "until": None, "run": None, "version": None, **known}
+    return {**entry, "until": None, "run": None, "version": None, "moved": None, **known}
 
 
 def _events(events: tuple[StoredEvent, ...]) -> Iterator[Document]:
     for event in events:
         told = event.document
-        known = {"run": told["run"], "until": told["until"]}
+        known = {"run": told["run"], "until": told["until"], "moved": told.get("moved")}
         yield _entry("triggers", iso_z(event.at), event.what, told["trigger"], told["reason"], **known)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seatrial.control.alerting import alerts
 from seatrial.control.changes.tickets import ticket_from_trigger
@@ -108,8 +108,12 @@ class Loop:
     def _record(self, tx: Transaction, model: str, state: State, events: tuple[Event, ...]) -> None:
         tx.training.put_state(model, state_to_json(state))
         for event in events:
-            told = {"trigger": event.trigger, "reason": event.reason, "run": event.run,
-                    "until": None if event.until is None else iso_z(event.until)}  # fmt: skip
+            until = None if event.until is None else iso_z(event.until)
+            told: dict[str, Any] = {
+                "trigger": event.trigger, "reason": event.reason, "run": event.run, "until": until,
+            }  # fmt: skip
+            if event.moved is not None:
+                told["moved"] = event.moved.document()
             tx.training.add_event(model, event.at, event.what, told)
             tx.audit.append(ACTOR, f"retrain.{event.what}", model, told, event.at)
             if (alert := alerts.of_trigger(model, event)) is not None:

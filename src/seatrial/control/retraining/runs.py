@@ -36,6 +36,7 @@ class Step:
 class TrainingRun:
     """``since``, ``until``: event time of the rows that may be trained on; ``since`` None: all there are.
 
+    ``moved``: what a trigger by Kolmogorov and Smirnov's test found, a document.
     ``seconds`` and ``cost`` are of the training alone; ``comparison`` is a document; ``cancelled_by``: who wants it to
     end. ``reason``: how it ended, in words.
     """
@@ -47,6 +48,7 @@ class TrainingRun:
     cause: Cause
     detail: str
     evidence: tuple[str, ...] = ()
+    moved: Mapping[str, Any] | None = None
     bypassed: bool = False
     launcher: str
     command: tuple[str, ...]
@@ -90,6 +92,7 @@ def new_run(policy: Policy, run: Run) -> TrainingRun:
     return TrainingRun(
         model=policy.model, number=run.number, started=run.started, trigger=run.trigger.trigger, cause=run.cause,
         detail=run.trigger.detail, evidence=tuple(f"{s.trigger}: {s.detail}" for s in run.evidence),
+        moved=None if run.trigger.moved is None else run.trigger.moved.document(),
         bypassed=run.bypassed, launcher=command.launcher, command=command.command,
         timeout_s=command.timeout.seconds, since=since, until=until, steps=(Step(run.started, "recorded"),),
     )  # fmt: skip

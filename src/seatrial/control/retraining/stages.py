@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from seatrial.ci.pipeline import Event
+from seatrial.control.changes.test_sets import require_apart
 from seatrial.control.quality import missing_green, pipeline_of_project, record_run, run_pipeline
 from seatrial.control.render import active_release
 from seatrial.control.retraining.comparing import Comparison, compare
@@ -22,7 +23,7 @@ from seatrial.registry.version import ModelVersion, Serving
 from seatrial.retrain.policy import Policy
 from seatrial.store.artifacts import ArtifactStore
 from seatrial.training.launcher import Job, Launcher
-from seatrial.training.result import Result, read_result
+from seatrial.training.result import Result, read_result, rows_of
 
 if TYPE_CHECKING:
     from seatrial.control.operations import Operations
@@ -117,7 +118,11 @@ class Stages:
     def _register(self, id: str, run: TrainingRun, policy: Policy, now: datetime) -> TrainingRun:
         made = self._version_of(id, run.model)
         if made is None:
-            result, artifact = read_result(self.job(id, run, policy).result, until=run.until)
+            job = self.job(id, run, policy)
+            result, artifact = read_result(job.result, until=run.until)
+            if (rows := rows_of(result, job.directory)) is not None:
+                with self._store.read() as tx:
+                    require_apart(tx, self._project, run.model, rows)
             store = ArtifactStore(self._project.artifacts)
             digest = store.put_tree(artifact) if artifact.is_dir() else store.put_file(artifact)
             trust = policy.run is not None and policy.run.trust_pickle
@@ -231,8 +236,12 @@ def _serving(result: Result, digest: Digest, trust_pickle: bool) -> Serving:
 
 def _lineage(result: Result, digest: Digest) -> ArtifactLineage:
     data = result.data
-    trained = DataRef(Digest(data.digest), data.rows, data.start, data.end, data.name, dict(data.sources))
+    trained = DataRef(
+        Digest(data.digest), data.rows, data.start, data.end, data.name, dict(data.sources), data.target,
+        data.population,
+    )  # fmt: skip
     model = ModelRef(
-        digest, result.framework, dict(result.hyperparameters), dict(result.metrics), dict(result.importances)
-    )
+        digest, result.framework, dict(result.hyperparameters), dict(result.metrics), dict(result.importances),
+        result.algorithm,
+    )  # fmt: skip
     return ArtifactLineage(code=result.code, data=trained, model=model)
