@@ -19,7 +19,7 @@ def trained(api: Api) -> Api:
     assert _set(api, api.token).status_code == 200
     sensor = Readings()
     loop = Loop(api.operations, {"process": Instant()}, sensor=sensor)
-    sensor.psi = {"x": 0.35}
+    sensor.psi, sensor.loss = {"x": 0.35}, 0.04
     for _ in range(2):
         clock.time += HOUR
         loop.tick()
@@ -80,5 +80,6 @@ def test_age_and_last_run_are_metrics(trained: Api) -> None:
     (info,) = families["seatrial_training_run_info"].samples
     assert info.labels == {"model": "fraud", "run": "t-0001", "status": "registered_only", "trigger": "inputs"}
     assert families["seatrial_training_cost"].samples[0].value == 3.0
+    assert families["seatrial_model_loss_increase_ratio"].samples[0].value == 0.04
     assert families["seatrial_training_blocked"].samples[0].value == 0.0
     assert families["seatrial_model_champion_since_timestamp_seconds"].samples[0].labels == {"model": "fraud"}

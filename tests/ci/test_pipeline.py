@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,8 @@ def test_a_nightly_step_is_left_out_of_a_commit_unless_its_files_changed() -> No
         ({"run": "x", "timeout": "soon"}, "a duration"),
         ({"run": "x", "events": []}, "no event"),
         ({"run": "x", "events": ["weekly"]}, "nightly"),
-        ({"run": "x", "schedule": "at night"}, "five fields of cron"),
+        ({"run": "x", "schedule": "at night"}, "cron has five"),
+        ({"run": "x", "events": ["nightly"], "schedule": "99 2 * * *"}, "minute"),
         ({"run": "x", "schedule": "0 2 * * *"}, "does not run on nightly"),
         ({"run": "x", "group": "docs"}, "code"),
         ({"run": "x", "name": "../x"}, "name of a file"),
@@ -94,3 +97,19 @@ def test_exports_run_each_event_where_it_can() -> None:
     assert yaml.safe_load(other)["nightly"]["tags"] == ["gpu"]
     alone = yaml.safe_load(github(pipeline(UNITS)))
     assert list(alone["jobs"]) == ["commit"]
+
+
+def test_exports_are_about_the_version_that_somebody_names() -> None:
+    released = pipeline(UNITS, {**UNITS, "name": "last", "events": ["release"]})
+    exported = yaml.safe_load(github(released))
+    assert set(exported["on"]["workflow_dispatch"]["inputs"]) == {"model", "version"}
+    assert exported["env"]["VERSION"] == "${{ inputs.version || vars.VERSION }}"
+    assert list(exported["jobs"]) == ["commit", "release"]
+    assert yaml.safe_load(gitlab(released))["release"]["rules"] == [{"if": '$CI_PIPELINE_SOURCE == "web"'}]
+    (command,) = (step["run"] for step in exported["jobs"]["release"]["steps"] if "ci run" in step.get("run", ""))
+    for model, version, words in (("fraud", "3", ["fraud", "3"]), ("", "", [])):
+        shell = subprocess.run(
+            ["sh", "-c", command.replace("seatrial", "printf '%s\n'", 1)], check=True, capture_output=True, text=True,
+            env={"MODEL": model, "VERSION": version, "PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        assert shell.stdout.split() == ["ci", "run", *words, "--event", "release", "--junit", "ci.xml"]

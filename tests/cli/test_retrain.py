@@ -34,7 +34,11 @@ def test_a_policy_is_set_listed_shown_and_tried(shop: Path, file: Path, run: Any
     assert "fraud is trained by inputs, weekly, by-hand, feature-store as soon as the control plane is up" in said.out
     assert "inputs (drift)" in run("trigger", "list").out
     assert run("trigger", "show", "fraud").out == file.read_text()
-    assert run("trigger", "show", "fraud", "--json").json["triggers"][0] == {"name": "inputs", "kind": "drift"}
+    assert run("trigger", "show", "fraud", "--json").json["triggers"][0] == {
+        "name": "inputs",
+        "kind": "drift",
+        "measure": "psi",
+    }
     tried = run("trigger", "test", "fraud", "--json").json
     assert (tried["reading"]["rows"], tried["dataFailure"], tried["would"]) == (0, None, [])
     assert "nothing would start" in run("trigger", "test", "fraud").out

@@ -206,6 +206,24 @@ def test_a_snapshot_without_its_time_range_and_a_clinical_model_without_a_type_a
     ]
 
 
+def test_what_a_triage_asks_for_can_be_told_by_flags(shop: Command) -> None:
+    told = ("--target", "a finding", "--population", "adults", "--algorithm", "convolutional network")
+    lineage = shop(*BASE, *told, "--json")["lineage"]
+    assert (lineage["data"]["target"], lineage["data"]["population"]) == ("a finding", "adults")
+    assert lineage["model"]["algorithm"] == "convolutional network"
+    reasons = shop("change", "triage", "ct", "--from", 1, "--json", code=5)["reasons"]
+    assert not {"target", "population", "algorithm"} & {one["what"] for one in reasons if one["rule"] == "unknown"}
+
+
+def test_hours_of_the_time_range_are_a_difference_too(shop: Command) -> None:
+    for end in ("2026-02-01T00:00Z", "2026-02-01T06:00Z"):
+        shop(*BASE, "--data-start", "2026-01-01T00:00Z", "--data-end", end)
+    (changed,) = shop("model", "diff", "ct", 1, 2, "--json")["changes"]
+    assert (changed["before"], changed["after"]) == (
+        "2026-01-01 to 2026-02-01", "2026-01-01 to 2026-02-01T06:00:00Z",
+    )  # fmt: skip
+
+
 def test_the_time_range_is_kept_in_utc(shop: Command) -> None:
     data = shop(*BASE, "--data-start", "2026-01-01T00:00:00Z", "--data-end", "2026-02-01T00:00:00Z", "--json")
     assert datetime.fromisoformat(data["lineage"]["data"]["start"]) == datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -162,7 +163,32 @@ def test_without_an_accelerator_its_steps_are_skipped_and_told(shop: Shop, no_dr
     assert said.step("gpu")["reason"] == "no driver: nvidia-smi is not installed"
     assert "○ model gpu: no driver" in said.err
     assert "✔ model gpu" not in said.err
-    assert shop.ci(1, "--require-gpu").code == 3
+    demanded = shop.ci(1, "--require-gpu")
+    assert demanded.code == 3
+    assert demanded.json["lastGpu"] is None, "what never ran took no time and cost nothing"
+
+
+def test_checks_of_a_version_are_skipped_where_a_run_is_about_none(shop: Shop) -> None:
+    """A push knows of no version. What it skips makes nothing green."""
+    shop.pipeline(UNITS, HOLDOUT)
+    said = shop.run("ci", "run", "--json")
+    assert (said.code, said.json["counts"]["skipped"]) == (0, 1)
+    assert said.step("holdout")["reason"] == "it is about a version: run it with MODEL and VERSION"
+    assert "step 'holdout' never ran for this model" in shop.run("ci", "green", "fraud", 1).out
+    shop.pipeline(HOLDOUT)
+    assert shop.run("ci", "run").code == 3, "nothing passed"
+
+
+def test_before_the_first_commit_every_file_is_new(shop: Shop) -> None:
+    shop.pipeline(UNITS, GPU)
+    (shop.root / "serving").mkdir()
+    (shop.root / "serving" / "host.py").touch()
+    subprocess.run(["git", "init", "-q"], cwd=shop.root, check=True)
+    subprocess.run(["git", "add", "serving"], cwd=shop.root, check=True)
+    for nothing in ("", "0" * 40):
+        steps = shop.run("ci", "plan", "--since", nothing, "--json").json["steps"]
+        assert [step["included"] for step in steps] == [True, True]
+    assert "ST1232" in shop.run("ci", "plan", "--since", "nonsense").err
 
 
 def test_a_driver_without_a_device_and_a_month_without_budget_are_other_reasons(

@@ -22,8 +22,10 @@ from seatrial.control.changes.row_hashes import row_hashes
 from seatrial.control.changes.test_sets import hashed
 from seatrial.control.changes.tickets import ticket_from_trigger
 from seatrial.errors import Conflict, UsageError
+from seatrial.governance.tickets import Stratum
 from seatrial.retrain.manager import Reading, State, asked, observed, step
 from seatrial.retrain.policy import Policy, Trigger
+from seatrial.signing import SigningKey
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ENVELOPE = """
@@ -210,6 +212,9 @@ def test_training_data_and_a_locked_test_set_are_kept_apart(clinic: Bank, run: A
     run(*register, "--data", mixed, code=1)
     run(*register, "--data", tmp_path / "train.parquet")
     run("change", "testset", "lock", "credit", tmp_path / "reads.parquet", code=1)
+    pq.write_table(pa.table({"study": [1, 2]}), tmp_path / "narrow.parquet")
+    with pytest.raises(AssertionError, match=r"ST1436 .*no column 'age', which makes a row of the locked test set"):
+        run(*register, "--data", tmp_path / "narrow.parquet")
 
 
 def test_a_version_that_was_trained_on_the_test_set_itself_does_not_start(clinic: Bank) -> None:
@@ -243,6 +248,24 @@ def test_each_look_at_a_test_set_counts_once_and_too_many_wear_it(clinic: Bank, 
     assert worn["warning"] == "used 2 times, the limit is 2: lock a fresh one"
     with clinic.store.read() as tx:
         assert [one.alert.kind for one in tx.alerts.latest(9)] == ["testset.worn"]
+
+
+def test_a_test_set_that_was_locked_by_mistake_is_retired_and_stays_on_record(clinic: Bank, run: Any) -> None:
+    path = table(clinic.project.root / "train.parquet", 0, 10)
+    run("change", "testset", "lock", "credit", path)
+    run("change", "testset", "check", "credit", path, code=3)
+    run("change", "testset", "retire", "s-0001", "--reason", " ", code=2)
+    retired = run("change", "testset", "retire", "s-0001", "--reason", "the wrong file", "--json")["retired"]
+    assert retired["reason"] == "the wrong file"
+    assert run("change", "testset", "check", "credit", path, "--json")["apart"]
+    assert "retired by" in run("change", "testset", "list")
+    run("change", "testset", "retire", "s-0001", "--reason", "again", code=1)
+    run("change", "testset", "lock", "credit", path, "--columns", "study")
+    run("change", "testset", "check", "credit", path, code=3)
+    with clinic.store.read() as tx:
+        assert [entry.action for entry in tx.audit.entries() if entry.action.startswith("testset")] == [
+            "testset.lock", "testset.retire", "testset.lock",
+        ]  # fmt: skip
 
 
 def test_a_row_is_its_content(tmp_path: Path) -> None:
@@ -317,3 +340,35 @@ def test_a_training_run_that_drift_started_opens_one_too(clinic: Bank) -> None:
         json.loads(json.dumps(ticket.document))["strata"][0]["text"] == "model=credit drifted in age (psi 0.30), 0 rows"
     )
     assert production(clinic) == before
+
+
+# ── on the record ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_all_of_it_is_in_the_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Baseline, envelope to the letter, the test set with its uses, the ticket: for whoever has no store."""
+    key, out = SigningKey.create(tmp_path / "key.pem"), tmp_path / "history"
+    (tmp_path / "shop").mkdir()
+    clinic = Bank(tmp_path / "shop", "audit: {key: ../key.pem}\n")
+    here = ("--project", clinic.project.root)
+    clinic.register()
+    clinic.serve(1)
+    clinic.operations.changes.set_baseline("credit", 1, reason="K261234", actor="ra", own=True)
+    declare(clinic)
+    run_command(capsys, *here, "change", "testset", "lock", "credit", table(tmp_path / "reads.parquet", 0, 10))
+    run_command(capsys, *here, "change", "testset", "use", "s-0001", 1, "--purpose", "threshold chosen")
+    clinic.operations.changes.open_ticket("credit", [Stratum("site", "B", "new", 40)], cause="a look", actor="ann")
+    run_command(capsys, *here, "audit", "export", "--model", "credit", "--out", out)
+    clinic.close()
+    verify = ("audit", "verify-bundle", out, "--public-key", key.public.text)
+    run_command(capsys, *verify)
+    told = {path.parent.name: json.loads(path.read_text()) for path in (out / "governance").glob("*/*.json")}
+    assert told["change-baselines"]["reason"] == "K261234"
+    assert told["change-envelopes"]["document"] == ENVELOPE
+    assert [use["purpose"] for use in told["test-sets"]["uses"]] == ["threshold chosen"]
+    assert told["tickets"]["document"]["strata"][0]["value"] == "B"
+    path = out / "governance" / "test-sets" / "0001.json"
+    path.chmod(0o644)
+    path.write_text(path.read_text().replace("threshold chosen", "nothing"))
+    with pytest.raises(AssertionError, match=r"ST1508.*governance/test-sets/0001.json"):
+        run_command(capsys, *verify)

@@ -15,8 +15,9 @@ from seatrial.governance.change_delta import FIELDS, Delta, Unknown, delta
 from seatrial.governance.change_examples import EXAMPLES
 from seatrial.governance.change_rules import Bounds, Review, Reviews, Rules
 from seatrial.governance.materiality import Triage, required, triage
-from seatrial.ids import VersionNumber
+from seatrial.ids import Digest, VersionNumber
 from seatrial.registry.lifecycle import Stage
+from seatrial.registry.recipe import Environment, Recipe
 from seatrial.registry.version import ModelVersion
 from seatrial.values import Duration, Margin
 
@@ -85,6 +86,19 @@ def test_each_rule_names_what_it_found(after: ModelVersion, rule: str, what: str
     found = judged(after)
     assert (rule, what) in [(reason.rule, reason.what) for reason in found.reasons]
     assert found.kind == "material"
+
+
+def test_another_environment_is_told_and_another_kind_of_answer_is_material() -> None:
+    def made(digest: str) -> ModelVersion:
+        assert SMALL.lineage is not None
+        recipe = Recipe(("python", "train.py"), "a", "b", environment=Environment("lock.txt", Digest(digest)))
+        return replace(SMALL, lineage=replace(SMALL.lineage, recipe=recipe))
+
+    found = judged(made("sha256:" + "2" * 64), made("sha256:" + "1" * 64))
+    assert not found.material
+    assert "recipe environment: lock.txt sha256:111111111111 → lock.txt sha256:222222222222" in found.notes
+    labels = replace(SMALL, serving=replace(SMALL.serving, output="predict"))
+    assert [(reason.rule, reason.what) for reason in judged(labels).reasons] == [("change", "serving output")]
 
 
 def test_newer_data_alone_is_not_material_and_is_told() -> None:

@@ -80,10 +80,11 @@ class Readings:
 
     def __init__(self) -> None:
         self.psi: dict[str, float] = {}
+        self.loss: float | None = None
         self.failure: str | None = None
 
     def sense(self, policy: Policy, since: datetime, now: datetime) -> Sensed:
-        return Sensed(Reading(at=now, psi={"x": 0.01, **self.psi}), self.failure)
+        return Sensed(Reading(at=now, psi={"x": 0.01, **self.psi}, loss=self.loss, mature=500), self.failure)
 
 
 class Instant:

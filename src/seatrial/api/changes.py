@@ -65,6 +65,15 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retired:
+    """Why a test set is kept apart no longer."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
     """A column that moved in a stratum."""
 
@@ -131,6 +140,13 @@ def lock(body: Locked, wired: Wired, caller: Operator) -> dict[str, Any]:
 def use(test_set: str, body: Used, wired: Wired, caller: Operator) -> dict[str, Any]:
     """The same version for the same purpose counts once."""
     return wired.operations.changes.use_test_set(test_set, body.version, purpose=body.purpose, actor=caller.name)
+
+
+@router.post("/testsets/{test_set}/retire")
+def retire(test_set: str, body: Retired, wired: Wired, caller: Approver) -> dict[str, Any]:
+    """From now on its rows may be trained on; what was known of it stays."""
+    own = signer_of(caller, wired).own
+    return wired.operations.changes.retire_test_set(test_set, reason=body.reason, actor=caller.name, own=own)
 
 
 @router.get("/tickets")

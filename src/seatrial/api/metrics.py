@@ -28,6 +28,10 @@ _GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "model_killed": ("Whether the kill switch of a model is on.", ("model",)),
     "model_champion_since_timestamp_seconds": ("When the champion became it; its age is the time since.", ("model",)),
     "model_data_end_timestamp_seconds": ("End of the data that the champion learned from.", ("model",)),
+    "model_loss_increase_ratio": (
+        "How much the champion's matured loss rose since its first window, relatively; 0 where noise explains it.",
+        ("model",),
+    ),
     "training_run_info": ("The latest training run of a model (1).", ("model", "run", "status", "trigger")),
     "training_run_started_timestamp_seconds": ("When it was started.", ("model",)),
     "training_cost": ("What all training runs of a model cost, in the policy's money.", ("model",)),
@@ -100,6 +104,10 @@ def _add_training(families: Mapping[str, GaugeMetricFamily], tx: Transaction, mo
     for stored in tx.training.policies():
         if stored.model == model:
             families["training_blocked"].add_metric([model], stored.state["checks_failed"] is not None)
+            measured = [one for one in stored.state["readings"].values() if one["loss"] is not None]
+            if measured:
+                latest = max(measured, key=lambda one: datetime.fromisoformat(one["at"]))
+                families["model_loss_increase_ratio"].add_metric([model], latest["loss"])
     if runs := tx.training.runs(model):
         last = runs[-1]
         families["training_run_info"].add_metric([model, last.id, last.status, last.document["trigger"]], 1)

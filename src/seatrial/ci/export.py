@@ -10,17 +10,26 @@ from seatrial.ci.pipeline import CIStep, Event, Pipeline
 
 INSTALL = "pip install seatrial"
 NIGHT = "0 2 * * *"
+CANDIDATE = '${MODEL:+"$MODEL" "$VERSION"}'
+"""In a shell: the version that a run is about, as two words, or nothing."""
 
 
 def github(pipeline: Pipeline) -> str:
-    """A GitHub Actions workflow. A job with a step that needs an accelerator runs where one is, labelled *gpu*."""
-    events: dict[str, Any] = {"push": {}, "workflow_dispatch": {}}
+    """A GitHub Actions workflow. A job with a step that needs an accelerator runs where one is, labelled *gpu*.
+
+    What it is about is said where it is started by hand, or by the variables of the repository, MODEL and VERSION.
+    """
+    asked = {name: {"description": f"The {name} that it is about", "required": False} for name in ("model", "version")}
+    events: dict[str, Any] = {"push": {}, "workflow_dispatch": {"inputs": asked}}
     if nights := _schedules(pipeline):
         events["schedule"] = [{"cron": cron} for cron in nights]
     jobs = {"commit": _github_job("commit", "github.event_name != 'schedule'", _on(pipeline, "commit"))}
     if nightly := _on(pipeline, "nightly"):
         jobs["nightly"] = _github_job("nightly", "github.event_name == 'schedule'", nightly)
-    return _text({"name": "seatrial", "on": events, "jobs": jobs})
+    if release := _on(pipeline, "release"):
+        jobs["release"] = _github_job("release", "github.event_name == 'workflow_dispatch'", release)
+    about = {name: f"${{{{ inputs.{name.lower()} || vars.{name} }}}}" for name in ("MODEL", "VERSION")}
+    return _text({"name": "seatrial", "on": events, "env": about, "jobs": jobs})
 
 
 def _github_job(event: Event, when: str, steps: tuple[CIStep, ...]) -> dict[str, Any]:
@@ -40,10 +49,14 @@ def _github_job(event: Event, when: str, steps: tuple[CIStep, ...]) -> dict[str,
 
 
 def gitlab(pipeline: Pipeline) -> str:
-    """A GitLab pipeline; the schedule itself is made in GitLab, at the times in the comment."""
+    """A GitLab pipeline, about MODEL and VERSION if these variables are set; the schedule itself is made in GitLab, at
+    the times in the comment.
+    """
     document: dict[str, Any] = {"commit": _gitlab_job("commit", '$CI_PIPELINE_SOURCE != "schedule"', pipeline)}
     if _on(pipeline, "nightly"):
         document["nightly"] = _gitlab_job("nightly", '$CI_PIPELINE_SOURCE == "schedule"', pipeline)
+    if _on(pipeline, "release"):
+        document["release"] = _gitlab_job("release", '$CI_PIPELINE_SOURCE == "web"', pipeline)
     nights = ", ".join(_schedules(pipeline))
     head = f"# Make a pipeline schedule in GitLab with cron {nights} (UTC).\n" if nights else ""
     return head + _text(document)
@@ -64,7 +77,7 @@ def _gitlab_job(event: Event, when: str, pipeline: Pipeline) -> dict[str, Any]:
 
 def _command(event: Event, before: str, *, gpu: bool) -> str:
     since = f' --since "{before}"' if event == "commit" else ""
-    return f"seatrial ci run --event {event}{since}{' --require-gpu' if gpu else ''} --junit ci.xml"
+    return f"seatrial ci run {CANDIDATE} --event {event}{since}{' --require-gpu' if gpu else ''} --junit ci.xml"
 
 
 def _on(pipeline: Pipeline, event: Event) -> tuple[CIStep, ...]:

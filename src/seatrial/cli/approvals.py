@@ -218,7 +218,7 @@ def _of_release(a: dict[str, Any]) -> Iterator[str]:
     for c in (change["diff"] or {"changes": ()})["changes"]:
         yield f"  {c['part']} {c['what']}: {c['before']} → {c['after']}"
     for step in a["evidence"]["ci"]:
-        yield f"ci: {step['name']} {step['status']} in {step['run']} {step['reason']}".rstrip()
+        yield f"ci: {step['name']} {step['status']} in {step['run']}: {step['reason']}".removesuffix(": ")
     for m in a["margins"]:
         yield f"margin: {m['metric']} {m['margin'] or '-'} ({m['justification'] or 'no justification'})"
     for signature in a["signatures"]:

@@ -279,10 +279,14 @@ def _record(project: Project, store: Any, found: Run) -> Run:
 
 
 def _changed(project: Project, changed: list[str] | None, since: str | None) -> list[str]:
-    """Files that changed, as given, or as git says. Raises UsageError where git does not know."""
+    """Files that changed, as given, or as git says. Raises UsageError where git does not know.
+
+    CI servers name the commit before the first one, or before none, by zeros or by nothing: then every file is new.
+    """
     if since is None:
         return changed or []
-    told = _git(project, "diff", "--name-only", since, "--")
+    before = since.strip("0 ")
+    told = _git(project, *(("diff", "--name-only", since, "--") if before else ("ls-files", "--full-name", ":/")))
     if told is None:
         raise UsageError(
             "ST1232", f"git does not know what changed since '{since}'.", remedy="Name the files: --changed FILE."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from seatrial.cli import amounts, output
+from seatrial.cli import amounts, output, staleness
 from seatrial.cli.session import actor, opened, project_of
 from seatrial.cli.training_desk import call
 from seatrial.errors import Exit, SeatrialError, Unavailable, UsageError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Training runs: begun by triggers or by hand, and carried through to a rollout.",
                   no_args_is_help=True)  # fmt: skip
+staleness.add_to(app)
 
 Model = Annotated[str, typer.Argument(help="The model.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Its id, e.g. t-0001.")]

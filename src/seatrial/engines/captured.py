@@ -58,6 +58,13 @@ def predictions(events: Path, model: str, start: datetime, end: datetime, *, ver
     return _thinned(table.filter(pc.fill_null(served, False)).sort_by("time"))
 
 
+def answers(events: Path, model: str, start: datetime, end: datetime) -> pa.Table:
+    """As `predictions`, of all versions, and what shadows said too."""
+    table = _rows(events, model, start, end, _SCHEMA.names, shadows=True)
+    served = pc.or_(pc.equal(table["served_level"], "primary"), pc.equal(table["arm"], SHADOW))
+    return _thinned(table.filter(pc.fill_null(served, False)).sort_by("time"))
+
+
 def count(events: Path, model: str, start: datetime, end: datetime) -> int:
     """Predictions for users in a span of time."""
     return len(_rows(events, model, start, end, ["arm"]))
@@ -101,13 +108,15 @@ def labels(table: pa.Table, outcomes: Path, model: str, name: str, horizon_us: i
     return values
 
 
-def _rows(events: Path, model: str, start: datetime, end: datetime, columns: Sequence[str]) -> pa.Table:
+def _rows(
+    events: Path, model: str, start: datetime, end: datetime, columns: Sequence[str], *, shadows: bool = False
+) -> pa.Table:
     paths = [str(part.path) for part in list_parts(model_directory(events, model))]
     if not paths:
         return _SCHEMA.empty_table().select(list(columns))
     inside = (ds.field("time") >= pa.scalar(start, MOMENT)) & (ds.field("time") < pa.scalar(end, MOMENT))
-    users = (ds.field("arm") != SHADOW) & ds.field("arm").is_valid()
-    return ds.dataset(paths, schema=_SCHEMA).to_table(columns=list(columns), filter=inside & users)
+    asked = ds.field("arm").is_valid() if shadows else (ds.field("arm") != SHADOW) & ds.field("arm").is_valid()
+    return ds.dataset(paths, schema=_SCHEMA).to_table(columns=list(columns), filter=inside & asked)
 
 
 def _thinned(table: pa.Table) -> pa.Table:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import get_args
 
-from seatrial.retrain.policy import Finding, Findings, Kind, Policy, Trigger
+from seatrial.retrain.policy import Finding, Findings, Kind, Policy, Training, Trigger
 
 _FROM = datetime(2025, 12, 29, tzinfo=UTC)
 _DUE = 12
@@ -37,6 +37,10 @@ def _errors(policy: Policy) -> Iterator[str]:
         yield "an interval is longer than nothing"
     if not (policy.critical.psi > 0 and 0 < policy.critical.ks <= 1):
         yield "critical: psi is above 0, and ks above 0 and at most 1"
+    if policy.training.mode == "decay" and policy.training.window is None:
+        yield "training: rows that decay have a half-life; name it, e.g. window: 90d"
+    if any(span is not None and span.seconds <= 0 for span in (policy.training.window, policy.training.season)):
+        yield "training: window and season are longer than nothing"
     yield from _running_errors(policy)
 
 
@@ -96,10 +100,18 @@ def _warnings(policy: Policy) -> Iterator[str]:
         yield "neither drift nor performance is watched: between two runs nobody sees the model grow old"
     for trigger in policy.triggers:
         yield from _trigger_warnings(policy, trigger)
-    if policy.training.season and policy.training.mode == "sliding":
-        window = policy.training.window
-        if window is None or window.seconds < policy.training.season.seconds:
-            yield f"the training window ({window or 'none'}) is shorter than one season, {policy.training.season}"
+    yield from _training_warnings(policy.training)
+
+
+def _training_warnings(training: Training) -> Iterator[str]:
+    """Of rows that nobody can know yet, all there are, the run says itself whether they cover a season."""
+    window, season = training.window, training.season
+    if training.mode != "sliding":
+        return
+    if window is None:
+        yield "the training window has no length: all rows there are will be used; say mode: expanding, or window: 90d"
+    elif season is not None and window.seconds < season.seconds:
+        yield f"the training window ({window}) is shorter than one season, {season}"
 
 
 def _trigger_warnings(policy: Policy, trigger: Trigger) -> Iterator[str]:

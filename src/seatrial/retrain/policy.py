@@ -10,6 +10,7 @@ from seatrial.retrain.running import Command, Release, Watch
 from seatrial.values import Duration, to_camel
 
 Kind = Literal["schedule", "drift", "performance", "volume", "manual", "webhook"]
+Mode = Literal["sliding", "expanding", "decay"]
 DriftMeasure = Literal["psi", "ks"]
 
 _CONFIG: dict[str, Any] = {"alias_generator": to_camel, "extra": "forbid"}
@@ -80,7 +81,8 @@ class Critical:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """The data of a run: ``sliding`` (the last ``window``), ``expanding`` (all) or ``decay`` (all, older ones lighter).
+    """The data of a run: ``sliding`` (the last ``window``), ``expanding`` (all) or ``decay`` (all, of which a row
+    counts half as much with every ``window`` of its age).
 
     ``season``: the longest cycle that the model has to have seen.
     """
@@ -88,7 +90,7 @@ class Training:
     __pydantic_config__: ClassVar[dict[str, Any]] = _CONFIG
 
     window: Duration | None = None
-    mode: Literal["sliding", "expanding", "decay"] = "sliding"
+    mode: Mode = "sliding"
     season: Duration | None = None
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from seatrial.errors import Conflict, NotFound
 from seatrial.ids import Digest, ModelName, VersionNumber
@@ -20,7 +20,7 @@ from seatrial.store.schema import test_set_uses, test_sets
 class StoredTestSet:
     """``digest``: of the file as it was; ``hashes``: the artifact with one hash a row; ``fields``: what is hashed.
 
-    ``use_limit``: after so many uses a new one is due.
+    ``use_limit``: after so many uses a new one is due. ``retirement``: why it is not kept apart any more.
     """
 
     __test__ = False  # the name is the noun; pytest does not collect it
@@ -35,6 +35,13 @@ class StoredTestSet:
     use_limit: int
     at: datetime
     actor: str
+    retired_at: datetime | None = None
+    retired_by: str = ""
+    retirement: str = ""
+
+    @property
+    def locked(self) -> bool:
+        return self.retired_at is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class TestSets:
     def lock(self, made: StoredTestSet) -> None:
         """``Conflict`` (ST1430) where the model has one of the same content."""
         for known in self.list(made.model):
-            if known.digest == made.digest:
+            if known.locked and known.digest == made.digest:
                 raise Conflict("ST1430", f"test set {known.id} of '{made.model}' is this very file.",
                                remedy=f"`seatrial change testset show {known.id}`")  # fmt: skip
         row = {**asdict(made), "fields": json.dumps(made.fields), "at": as_utc(made.at)}
@@ -84,6 +91,18 @@ class TestSets:
         if model is not None:
             query = query.where(test_sets.c.model == model)
         return tuple(_stored(row) for row in self._db.execute(query))
+
+    def retire(self, id: str, reason: str, *, actor: str, now: datetime) -> None:
+        """Not locked any more; what was known of it stays. ``Conflict`` (ST1437) where it is not."""
+        known = self.get(id)
+        if not known.locked:
+            raise Conflict(
+                "ST1437", f"test set {id} is not locked any more, by {known.retired_by}: {known.retirement}.",
+                remedy=f"`seatrial change testset list --model {known.model}`",
+            )  # fmt: skip
+        gone = {"retired_at": as_utc(now), "retired_by": actor, "retirement": reason}
+        self._db.execute(update(test_sets).where(test_sets.c.id == id).values(gone))
+        self._audit.append(actor, "testset.retire", id, {"reason": reason}, now)
 
     def use(self, use: Use) -> None:
         """Count a look. The same version for the same purpose counts once: nothing more is learned from it."""

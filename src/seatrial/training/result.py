@@ -82,10 +82,12 @@ def result_schema() -> dict[str, Any]:
     return _adapter().json_schema(by_alias=True)
 
 
-def read_result(path: Path, *, until: datetime | None = None) -> tuple[Result, Path]:
-    """The result and where its artifact lies. ``until``: rows from then on were not to be trained on.
+def read_result(path: Path, *, since: datetime | None = None, until: datetime | None = None) -> tuple[Result, Path]:
+    """The result and where its artifact lies. ``since``, ``until``: rows before, or from then on, were not to be
+    trained on.
 
-    Raises SeatrialError (ST1311 to ST1314): none, not readable, an artifact that is not there, rows after the cut-off.
+    Raises SeatrialError (ST1311 to ST1314, ST1317): none, not readable, an artifact that is not there, rows after the
+    cut-off or before the window.
     """
     result = _parsed(path)
     for problem in _problems(result):
@@ -95,6 +97,12 @@ def read_result(path: Path, *, until: datetime | None = None) -> tuple[Result, P
             "ST1314", f"it trained on rows up to {result.data.end.isoformat()}, after the cut-off {until.isoformat()}.",
             remedy="Train on rows before SEATRIAL_TRAIN_END: later ones are what the model is judged on.",
         )  # fmt: skip
+    if since is not None and result.data.start < since:
+        raise SeatrialError(
+            "ST1317",
+            f"it trained on rows from {result.data.start.isoformat()} on, before its window, {since.isoformat()}.",
+            remedy="Train on rows from SEATRIAL_TRAIN_START on, or make the policy's training.window longer.",
+        )
     return result, _inside(path.parent, result.artifact, "artifact")
 
 

@@ -85,7 +85,7 @@ def test_inputs_as_at_first_read_0_and_inputs_that_moved_do_not(log: Log) -> Non
 
 
 def test_distances_are_measured_where_a_trigger_asks_for_them_and_start_a_run(log: Log) -> None:
-    """By the loop, with 400 values of the log against the 400 of the champion's first hour; the same ones start none."""
+    """By the loop, with 400 values of the log against the 400 of the champion's first hour; equal ones start none."""
     for n in range(2):
         log.hour(n, city="a")
     assert log.sense(2).reading.ks == {}

@@ -123,6 +123,21 @@ def use(
     _tell(done(context, "POST", f"/v1/changes/testsets/{id}/uses", body, directly), as_json)
 
 
+@app.command("retire")
+def retire(
+    context: typer.Context,
+    id: TestSet,
+    reason: Annotated[str, typer.Option(help="Why: locked by mistake, worn, withdrawn.")],
+    as_json: output.Json = False,
+) -> None:
+    """Keep a test set apart no longer: its rows may be trained on. What was known of it stays."""
+
+    def directly(desk: ChangeDesk) -> dict[str, Any]:
+        return desk.retire_test_set(id, reason=reason, actor=actor(), own=False)
+
+    _tell(done(context, "POST", f"/v1/changes/testsets/{id}/retire", {"reason": reason}, directly), as_json)
+
+
 def _tell(document: dict[str, Any], as_json: bool) -> None:
     if as_json:
         output.data(document)
@@ -130,10 +145,12 @@ def _tell(document: dict[str, Any], as_json: bool) -> None:
     output.text(_line(document))
     for one in document["uses"]:
         output.text(f"  v{one['version']} {one['purpose']} by {one['by']}, {one['at'][:10]}")
-    if document["warning"]:
+    if document["warning"] and not document["retired"]:
         output.text(f"⚠ {document['warning']}")
 
 
 def _line(d: dict[str, Any]) -> str:
     used = f"used {len(d['uses'])} of {d['limit']} times"
+    if d["retired"]:
+        used += f"; retired by {d['retired']['by']}: {d['retired']['reason']}"
     return f"{d['id']} {d['model']} {d['name']}: {d['rows']} rows by {', '.join(d['fields'])}; {used}"

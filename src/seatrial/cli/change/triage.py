@@ -137,7 +137,8 @@ def _lines(d: dict[str, Any]) -> Iterator[str]:
     yield from (f"  ⚠ {reason['text']}" for reason in d["reasons"])
     yield from (f"  · {note}" for note in d["notes"])
     if d["from"] is None:
-        yield f"    hold it against one: --from VERSION; for good: `seatrial change baseline {d['model']} VERSION --reason ...`"
+        declare = f"`seatrial change baseline {d['model']} VERSION --reason ...`"
+        yield f"    hold it against one: --from VERSION, or for good: {declare}"
     if d["envelope"] is not None:
         yield f"  {'✔' if d['envelope'] == 'inside' else '✖'} its change envelope: {d['envelope']}"
     if not d["reasons"] and not d["notes"]:

@@ -16,6 +16,7 @@ from sqlalchemy import Table, select
 from seatrial.ci.results import run_document
 from seatrial.control import cards, change_record
 from seatrial.control.bundle.records import Record, json_record
+from seatrial.control.changes import test_sets
 from seatrial.control.declarations import declaration_of
 from seatrial.control.documents.rollouts import stored_decision_document
 from seatrial.control.documents.views import plain, version_document
@@ -151,8 +152,11 @@ def incidents(scope: Scope) -> Iterator[Record]:
 
 
 def governed(scope: Scope) -> Iterator[Record]:
-    """Baselines, envelopes, locked test sets and tickets: the rows as they are stored."""
-    for table in (schema.change_baselines, schema.change_envelopes, schema.test_sets, schema.tickets):
+    """Baselines, envelopes and tickets: the rows as they are stored; locked test sets with every use of them."""
+    for number, known in enumerate(scope.tx.test_sets.list(scope.model.name), 1):
+        told = test_sets.told(scope.tx, known)
+        yield json_record(f"governance/test-sets/{number:04d}.json", "governance", f"test-sets {number}", told)
+    for table in (schema.change_baselines, schema.change_envelopes, schema.tickets):
         for number, row in enumerate(_rows(scope, table), 1):
             name = table.name.replace("_", "-")
             yield json_record(f"governance/{name}/{number:04d}.json", "governance", f"{name} {number}", row)

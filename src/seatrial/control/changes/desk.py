@@ -47,6 +47,12 @@ class ChangeDesk:
         with self._store.begin() as tx:
             return test_sets.told(tx, test_sets.use(tx, id, version, purpose=purpose, actor=actor, now=self._now()))
 
+    def retire_test_set(self, id: str, *, reason: str, actor: str, own: bool) -> Document:
+        """``own``: whether the actor showed a token of their own. Raises what ``authority`` raises."""
+        require_person(self._project, actor, own=own)
+        with self._store.begin() as tx:
+            return test_sets.told(tx, test_sets.retire(tx, id, reason=reason, actor=actor, now=self._now()))
+
     def open_ticket(self, model: str, strata: Sequence[Stratum], *, cause: str, actor: str) -> Document:
         with self._store.begin() as tx:
             found = tickets.ticket_from_drift(tx, model, strata, cause=cause, actor=actor, now=self._now())

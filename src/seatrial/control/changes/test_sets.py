@@ -70,25 +70,29 @@ def overlaps(tx: Transaction, project: Project, model: str, training: Path) -> t
 
     Raises UsageError (ST1436) where a column that makes a row is not there: nobody could say that they are apart.
     """
-    known = tx.test_sets.list(model)
+    known = _locked_of(tx, model)
     if not known:
         return ()
     table, artifacts = Table(training), ArtifactStore(project.artifacts)
     for one in known:
         if lacking := [name for name in one.fields if name not in table.columns]:
             raise UsageError(
-                "ST1436", f"'{training}' has no column '{lacking[0]}', which makes a row of the locked test set {one.id} "
-                f"of '{model}': nobody can say that they are apart.",
+                "ST1436", f"'{training}' has no column '{lacking[0]}', which makes a row of the locked test set "
+                f"{one.id} of '{model}': nobody can say that they are apart.",
                 remedy="Give it that column, or lock the test set by columns that both have: --columns.",
             )  # fmt: skip
     return tuple(
         Overlap(one.id, sum(row in locked for row in row_hashes.row_hashes(table, one.fields)), table.rows)
         for one in known
-        for locked in [_locked(artifacts, one)]
+        for locked in [_hashes(artifacts, one)]
     )
 
 
-def _locked(artifacts: ArtifactStore, known: StoredTestSet) -> frozenset[bytes]:
+def _locked_of(tx: Transaction, model: str) -> list[StoredTestSet]:
+    return [one for one in tx.test_sets.list(model) if one.locked]
+
+
+def _hashes(artifacts: ArtifactStore, known: StoredTestSet) -> frozenset[bytes]:
     """Raises IntegrityError where what is kept is not what was locked."""
     artifacts.verify(known.hashes)
     return row_hashes.unpacked(artifacts.path(known.hashes).read_bytes())
@@ -107,7 +111,7 @@ def require_apart(tx: Transaction, project: Project, model: str, training: Path)
 
 def require_other_data(tx: Transaction, model: str, digest: str | None) -> None:
     """Raises Conflict (ST1435) where the training snapshot of a version is a locked test set itself."""
-    for known in tx.test_sets.list(model):
+    for known in _locked_of(tx, model):
         if known.digest == digest:
             raise Conflict(
                 "ST1435", f"model '{model}': it was trained on the locked test set {known.id} itself.",
@@ -123,7 +127,7 @@ def count_uses(tx: Transaction, run: Run) -> None:
     if run.model is None or run.version is None:
         return
     measured = {step.detail.get("table"): step for step in run.steps if step.status in ("passed", "failed")}
-    for known in tx.test_sets.list(run.model):
+    for known in _locked_of(tx, run.model):
         if (step := measured.get(known.digest)) is not None:
             use(tx, known.id, run.version, purpose=f"ci {step.name}", actor=run.actor, now=run.started_at)
 
@@ -138,6 +142,16 @@ def use(tx: Transaction, id: str, version: int, *, purpose: str, actor: str, now
     return known
 
 
+def retire(tx: Transaction, id: str, *, reason: str, actor: str, now: datetime) -> StoredTestSet:
+    """From now on its rows may be trained on. Raises UsageError (ST1438) without a reason, Conflict (ST1437)."""
+    if not reason.strip():
+        raise UsageError(
+            "ST1438", f"test set {id} is to be kept apart no longer, and nobody says why.", remedy="Say it: --reason."
+        )
+    tx.test_sets.retire(id, reason, actor=actor, now=now)
+    return tx.test_sets.get(id)
+
+
 def told(tx: Transaction, known: StoredTestSet) -> Document:
     """``seatrial.test_set.v1``; ``warning`` where it is worn."""
     uses = tx.test_sets.uses(known.id)
@@ -150,13 +164,17 @@ def told(tx: Transaction, known: StoredTestSet) -> Document:
         "digest": known.digest,
         "rows": known.row_count,
         "fields": list(known.fields),
+        "hashes": known.hashes,
         "lockedAt": iso_z(known.at),
         "lockedBy": known.actor,
         "uses": [{"version": u.version, "purpose": u.purpose, "by": u.actor, "at": iso_z(u.at)} for u in uses],
         "limit": known.use_limit,
         "left": max(known.use_limit - len(uses), 0),
         "warning": f"used {len(uses)} times, the limit is {known.use_limit}: lock a fresh one" if worn else None,
-    }
+        "retired": None if known.retired_at is None else {
+            "at": iso_z(known.retired_at), "by": known.retired_by, "reason": known.retirement,
+        },
+    }  # fmt: skip
 
 
 def all_told(tx: Transaction, model: str | None) -> Document:

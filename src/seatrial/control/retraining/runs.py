@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from pydantic import TypeAdapter
 
 from seatrial.retrain.manager import Cause, Run
-from seatrial.retrain.policy import Policy
+from seatrial.retrain.policy import Mode, Policy
 from seatrial.store.db import Transaction
 from seatrial.store.training import StoredRun
 
@@ -36,6 +36,7 @@ class Step:
 class TrainingRun:
     """``since``, ``until``: event time of the rows that may be trained on; ``since`` None: all there are.
 
+    ``window``: how the rows are chosen and weighed; ``half_life_s``: of their weights, where they decay.
     ``moved``: what a trigger by Kolmogorov and Smirnov's test found, a document.
     ``seconds`` and ``cost`` are of the training alone; ``comparison`` is a document; ``cancelled_by``: who wants it to
     end. ``reason``: how it ended, in words.
@@ -55,6 +56,8 @@ class TrainingRun:
     timeout_s: float
     since: datetime | None = None
     until: datetime
+    window: Mode = "sliding"
+    half_life_s: float | None = None
     status: Status = "recorded"
     progress: float | None = None
     message: str = ""
@@ -89,12 +92,14 @@ def new_run(policy: Policy, run: Run) -> TrainingRun:
     assert command is not None, "a policy that is in force says what trains"
     until = run.started - policy.watch.horizon.delta - policy.release.holdout.delta
     since = until - training.window.delta if training.window is not None and training.mode == "sliding" else None
+    half_life = training.window.seconds if training.window is not None and training.mode == "decay" else None
     return TrainingRun(
         model=policy.model, number=run.number, started=run.started, trigger=run.trigger.trigger, cause=run.cause,
         detail=run.trigger.detail, evidence=tuple(f"{s.trigger}: {s.detail}" for s in run.evidence),
         moved=None if run.trigger.moved is None else run.trigger.moved.document(),
         bypassed=run.bypassed, launcher=command.launcher, command=command.command,
-        timeout_s=command.timeout.seconds, since=since, until=until, steps=(Step(run.started, "recorded"),),
+        timeout_s=command.timeout.seconds, since=since, until=until, window=training.mode,
+        half_life_s=half_life, steps=(Step(run.started, "recorded"),),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from seatrial.ci.pipeline import Event
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 ACTOR = "seatrial"
 TAG = "retraining"
 """The tag of a version that names its run: by it a registration is found again after a crash."""
+
+WHOLE_SEASON = 0.99
+"""The part of a season that counts as one: the first row of a window comes some time after it begins."""
 
 _CI_EVENTS: tuple[Event, ...] = ("release", "commit", "nightly")
 
@@ -72,7 +75,8 @@ class Stages:
             "SEATRIAL_PROJECT": str(self._project.root),
             "SEATRIAL_TRAIN_START": "" if run.since is None else run.since.isoformat(),
             "SEATRIAL_TRAIN_END": run.until.isoformat(),
-            "SEATRIAL_WINDOW": policy.training.mode,
+            "SEATRIAL_WINDOW": run.window,
+            "SEATRIAL_HALF_LIFE": "" if run.half_life_s is None else f"{run.half_life_s:g}",
             "SEATRIAL_CAUSE": run.cause,
         }
         root = str(self._project.root)
@@ -119,7 +123,7 @@ class Stages:
         made = self._version_of(id, run.model)
         if made is None:
             job = self.job(id, run, policy)
-            result, artifact = read_result(job.result, until=run.until)
+            result, artifact = read_result(job.result, since=run.since, until=run.until)
             if (rows := rows_of(result, job.directory)) is not None:
                 with self._store.read() as tx:
                     require_apart(tx, self._project, run.model, rows)
@@ -129,7 +133,7 @@ class Stages:
             made = self._operations.register(
                 run.model, _serving(result, digest, trust), _lineage(result, digest), tags={TAG: id}, actor=ACTOR
             )
-        return run.to("registered", now, f"{made.name}", version=made.number)
+        return run.to("registered", now, _learned(made, policy), version=made.number)
 
     def _check(self, id: str, run: TrainingRun, policy: Policy, now: datetime) -> TrainingRun:
         """ML CI, as far as a release of this version needs it."""
@@ -232,6 +236,18 @@ def _serving(result: Result, digest: Digest, trust_pickle: bool) -> Serving:
         kind="artifact", artifact=digest, format=result.format, features=result.features, dtypes=result.dtypes,
         output=result.output, trusted_types=result.trusted_types, trust_pickle=trust_pickle,
     )  # fmt: skip
+
+
+def _learned(made: ModelVersion, policy: Policy) -> str:
+    """The version, the rows that it has seen, and whether these are less than what the policy calls a season."""
+    data = None if made.lineage is None else made.lineage.data
+    if data is None or data.start is None or data.end is None:
+        return made.name
+    told = f"{made.name} on {data.rows:,} rows from {data.start:%Y-%m-%d %H:%M} to {data.end:%Y-%m-%d %H:%M}"
+    season, covered = policy.training.season, data.end - data.start
+    if season is None or covered >= WHOLE_SEASON * season.delta:
+        return told
+    return f"{told}: {covered / timedelta(days=1):.3g} days are shorter than one season, {season}"
 
 
 def _lineage(result: Result, digest: Digest) -> ArtifactLineage:

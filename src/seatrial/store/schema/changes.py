@@ -49,6 +49,9 @@ test_sets: Final = Table(
     Column("use_limit", Integer, nullable=False),
     Column("at", UtcTime, nullable=False),
     Column("actor", Text, nullable=False),
+    Column("retired_at", UtcTime),
+    Column("retired_by", Text, nullable=False),
+    Column("retirement", Text, nullable=False),
 )
 
 test_set_uses: Final = Table(

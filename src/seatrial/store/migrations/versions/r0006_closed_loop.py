@@ -132,6 +132,9 @@ def _changes() -> None:
         sa.Column("use_limit", sa.Integer, nullable=False),
         sa.Column("at", _TIME, nullable=False),
         sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("retired_at", _TIME),
+        sa.Column("retired_by", sa.Text, nullable=False),
+        sa.Column("retirement", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_test_sets"),
         sa.ForeignKeyConstraint(["model"], ["models.name"], name="fk_test_sets_model"),
     )
