@@ -241,6 +241,14 @@ def test_a_step_that_takes_too_long_has_failed(shop: Shop) -> None:
     assert said.step("units")["reason"] == "it ran longer than 0.3 s and was ended: begun"
 
 
+@pytest.mark.live
+def test_a_check_of_the_model_that_takes_too_long_has_failed_too(shop: Shop) -> None:
+    shop.pipeline({**HOLDOUT, "timeout": "1ms"})
+    said = shop.ci(1)
+    assert (said.code, said.step("holdout")["status"]) == (3, "failed")
+    assert "did not come up in 0.001 s" in said.step("holdout")["reason"]
+
+
 # ── 29.1b (3): three groups, and what is red is not released ───────────────────────────────────────────────────────
 
 

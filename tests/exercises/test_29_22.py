@@ -37,7 +37,7 @@ steps:
 @pytest.fixture
 def bank(tmp_path: Path) -> Iterator[Bank]:
     """v1 serves and was approved as a whole; v2 is the same a month later, v3 takes the score from another bureau."""
-    made = Bank(tmp_path, "approvals: {expires: 30d}\n")
+    made = Bank(tmp_path, "approvals: {expires: 30d, teams: {loans: [carl]}}\n")
     made.register()
     made.serve(1)
     made.register(metrics={"auc": 0.835})
@@ -165,6 +165,9 @@ def test_who_made_a_version_does_not_say_that_it_was_approved(bank: Bank, run: A
     for who in ("ann", "ANN", "ann+mrm"):
         with pytest.raises(UsageError, match=r"ST1408 .* made credit v3"):
             declare("credit", 3, reason="I looked at it", actor=who, own=True)
+    bank.operations.adopt("loans", "http://127.0.0.1:9/", actor="ann", owner="loans")
+    with pytest.raises(UsageError, match=r"ST1408 CARL belongs to loans, who own loans"):
+        declare("loans", 1, reason="we know it well", actor="CARL", own=True)
     with pytest.raises(UsageError, match="ST1407"):
         declare("credit", 3, reason="MRM-2026-020", actor="mrm", own=False)
     run("change", "baseline", "credit", 3, "--reason", "MRM-2026-020", code=2)

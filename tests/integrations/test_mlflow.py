@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,13 @@ from hypothesis import strategies as st
 from seatrial.control.mlflow.scores import require_scores
 from seatrial.control.mlflow.settings import MlflowSettings
 from seatrial.errors import PlanError, SeatrialError, Unavailable, UsageError
+from seatrial.governance.change_delta import delta
+from seatrial.governance.change_rules import Rules
+from seatrial.governance.materiality import triage
 from seatrial.ids import Digest, ModelName, VersionNumber
 from seatrial.integrations.mlflow.endpoint import output_of, probe, read_example
 from seatrial.integrations.mlflow.flavor import Flavor, read_flavor
+from seatrial.integrations.mlflow.lineage import lineage_of
 from seatrial.integrations.mlflow.pin import Pinned, require_lineage, serving_of
 from seatrial.integrations.mlflow.tracking import Tracking
 from seatrial.integrations.mlflow.uri import ModelUri, parse_uri, require_pinned
@@ -124,6 +129,47 @@ def test_a_version_is_served_where_it_is_tagged_else_from_its_file(model: Path) 
 def test_an_unknown_origin_is_refused(model: Path) -> None:
     with pytest.raises(UsageError, match=r"ST1539.*mlflow.source.git.commit.*log_input"):
         require_lineage(pinned(flavor(model)))
+
+
+def trained(model: Path, month: int, **tags: str) -> ModelVersion:
+    """The version that one month's run makes."""
+    from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunData, RunInfo, RunInputs, RunTag
+
+    told = {
+        "mlflow.source.git.commit": "1f0c2aa", "seatrial.data.start": f"2025-0{month}-01T00:00:00+00:00",
+        "seatrial.data.end": f"2026-0{month}-01T00:00:00+00:00", "seatrial.data.target": "default within 12 months",
+        "seatrial.data.population": "personal loans", "seatrial.model.algorithm": "logistic regression",
+        "seatrial.model.importances": '{"a": 0.4, "b": 0.6}', **tags,
+    }  # fmt: skip
+    data = RunData(
+        [Metric("auc", 0.838, 0, 0)], [Param("C", "0.5")], [RunTag(name, text) for name, text in told.items()]
+    )
+    schema = json.dumps({"mlflow_colspec": [{"name": "a"}, {"name": "b"}]})
+    rows = Dataset("applications", f"{month:08d}", "local", "x", schema, json.dumps({"num_rows": 1000 + month}))
+    run = Run(RunInfo("0a1b", "0", "ann", "FINISHED", 0, 1, "active"), data, RunInputs([DatasetInput(rows, [])]))
+    found = flavor(model)
+    digest = Digest("sha256:" + str(month) * 64)
+    return ModelVersion(
+        ModelName("credit"), VersionNumber(month), Stage.NONE, lineage_of(run, found, digest),
+        Serving(kind="artifact", artifact=digest, format="skops", features=("a", "b")), "registered",
+        datetime(2026, month, 2, tzinfo=UTC), "ann",
+    )  # fmt: skip
+
+
+def test_the_next_month_of_the_same_run_is_no_material_change(model: Path) -> None:
+    first = trained(model, 1)
+    found = triage(delta(first, trained(model, 2)), Rules())
+    assert (found.reasons, found.kind) == ((), "nonMaterial")
+    assert any(note.startswith("data rows: 1,001 → 1,002") for note in found.notes)
+    assert first.lineage is not None
+    assert first.lineage.model is not None
+    assert first.lineage.model.hyperparameters == {"C": 0.5}, "a number, which can be held to bounds"
+    other = trained(model, 2, **{"seatrial.model.importances": '{"a": 0.9, "b": 0.1}'})
+    assert {reason.rule for reason in triage(delta(first, other), Rules()).reasons} == {"importance"}
+    silent = trained(model, 2, **{"seatrial.model.algorithm": ""})
+    assert [reason.rule for reason in triage(delta(first, silent), Rules()).reasons] == ["unknown", "change"]
+    with pytest.raises(UsageError, match=r"ST1556.*weighs no features"):
+        trained(model, 2, **{"seatrial.model.importances": "0.4"})
 
 
 PLAN = """

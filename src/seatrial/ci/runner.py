@@ -110,22 +110,22 @@ def _found(step: CIStep, bench: Bench, log: Path) -> Found:
     if step.golden is not None:
         return _golden(step.golden, bench, candidate, step.timeout.seconds)
     assert step.validate is not None, "a step does one of four things"
-    return _validated(step.validate, bench, candidate)
+    return _validated(step.validate, bench, candidate, step.timeout.seconds)
 
 
-def _validated(check: ModelCheck, bench: Bench, candidate: ModelVersion) -> Found:
-    """Raises SeatrialError where the champion, whom the candidate is to be compared with, cannot be asked."""
+def _validated(check: ModelCheck, bench: Bench, candidate: ModelVersion, timeout_s: float) -> Found:
+    """``timeout_s``: of the candidate, and of the champion. Raises SeatrialError where one of them cannot be asked."""
     table = Table(bench.root / check.file)
     given = [name for name in table.columns if name != check.label]
     rows = table.records(tuple(candidate.serving.features) or tuple(given))
     labels = np.asarray(table.column(check.label).to_pylist(), dtype=np.float64)
     if not np.isfinite(labels).all():
         return f"{int((~np.isfinite(labels)).sum())} rows have no label", {}
-    mine = _scores(candidate, bench, rows, "candidate")
+    mine = _scores(candidate, bench, rows, "candidate", timeout_s)
     theirs = None
     if check.margin is not None and bench.champion is not None and bench.champion.number != candidate.number:
         asked = table.records(tuple(bench.champion.serving.features) or tuple(given))
-        theirs = _scores(bench.champion, bench, asked, "champion")
+        theirs = _scores(bench.champion, bench, asked, "champion", timeout_s)
     columns = {name: table.column(name).to_pylist() for name in check.slices}
     slices = list(judged(check, labels, mine, theirs, columns))
     problems = [f"{one.name}: {one.problem}" for one in slices if one.problem and one.counts]
@@ -137,8 +137,10 @@ def _validated(check: ModelCheck, bench: Bench, candidate: ModelVersion) -> Foun
     return "; ".join(problems), told
 
 
-def _scores(version: ModelVersion, bench: Bench, rows: Sequence[Mapping[str, Any]], role: str) -> Scores:
-    return scores_of(version, bench.artifacts, rows, bench.directory / role)
+def _scores(
+    version: ModelVersion, bench: Bench, rows: Sequence[Mapping[str, Any]], role: str, timeout_s: float
+) -> Scores:
+    return scores_of(version, bench.artifacts, rows, bench.directory / role, timeout_s=timeout_s)
 
 
 def _golden(check: GoldenCheck, bench: Bench, candidate: ModelVersion, timeout_s: float) -> Found:
@@ -146,7 +148,7 @@ def _golden(check: GoldenCheck, bench: Bench, candidate: ModelVersion, timeout_s
     digest = candidate.serving.artifact
     if digest is None or golden.digest != digest:
         return f"'{check.file}' is stale: it holds the answers of {golden.digest}, the candidate is {digest}", {}
-    replayed = _scores(candidate, bench, golden.rows, "candidate")
+    replayed = _scores(candidate, bench, golden.rows, "candidate", timeout_s)
     parity = compare(golden.scores, replayed, tolerance=check.tolerance, threshold=check.threshold)
     problems = list(_apart(parity, check.flips))
     detail: dict[str, Any] = {"recordedOn": golden.device, "parity": parity.document()}

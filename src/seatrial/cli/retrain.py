@@ -193,8 +193,8 @@ def _tell_asked(asked: dict[str, Any], runs: bool, as_json: bool) -> None:
 
 def _tell_status(one: dict[str, Any]) -> None:
     champion = "no champion" if one["champion"] is None else f"champion v{one['champion']}"
-    ages = [f"serves for {_span(one['servesFor'])}"] if one["servesFor"] is not None else []
-    ages += [f"its data end {_span(one['dataAge'])} ago"] if one["dataAge"] is not None else []
+    ages = [f"serves for {span(one['servesFor'])}"] if one["servesFor"] is not None else []
+    ages += [f"its data end {span(one['dataAge'])} ago"] if one["dataAge"] is not None else []
     output.text(f"{one['model']}: {', '.join([champion, *ages])}")
     if one["policy"] is None:
         output.text("  no policy: `seatrial trigger set` puts one in force")
@@ -242,10 +242,3 @@ def _save(told: dict[str, Any], path: Path) -> None:
 
 def _clock(text: str) -> str:
     return text[:16].replace("T", " ")
-
-
-def _span(seconds: float) -> str:
-    """Two units at most: ``3d 4h``, ``25m``."""
-    minutes = int(seconds // 60)
-    days, hours = divmod(minutes // 60, 24)
-    return f"{days}d {hours}h" if days else f"{hours}h {minutes % 60}m" if hours else f"{minutes}m"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,18 +57,19 @@ def staleness(
 
 def _tell(d: dict[str, Any], out: Path | None) -> None:
     from seatrial.cli.tables import table
+    from seatrial.control.documents.wording import clock, span
 
     if d["champion"] is None:
         output.text(f"{d['model']} has no champion.")
     else:
         parts = [f"v{d['champion']}"]
-        parts += [f"serves for {_days(d['servesFor'])}"] if d["servesFor"] is not None else []
-        parts += [f"its data end {_days(d['dataAge'])} ago"] if d["dataAge"] is not None else []
+        parts += [f"serves for {span(d['servesFor'])}"] if d["servesFor"] is not None else []
+        parts += [f"its data end {span(d['dataAge'])} ago"] if d["dataAge"] is not None else []
         output.text(f"{d['model']}: {', '.join(parts)}")
     for number in d["unknownAge"]:
         output.text(f"· v{number} has no lineage: nobody knows how old it is")
     if not d["ages"]:
-        output.text(f"no outcome of {_clock(d['from'])} to {_clock(d['until'])} is known of a version with lineage")
+        output.text(f"no outcome of {clock(d['from'])} to {clock(d['until'])} is known of a version with lineage")
         return
     output.text("")
     headers = ("AGE", f"{d['loss'].upper()}", "95%", "ROWS", "PERIODS", "VERSIONS")
@@ -89,10 +90,3 @@ def _tell(d: dict[str, Any], out: Path | None) -> None:
 def _interval(found: list[float] | None) -> str:
     return "-" if found is None else f"{found[0]:.4f} to {found[1]:.4f}"
 
-
-def _days(seconds: float) -> str:
-    return f"{seconds / 86_400:.3g} d"
-
-
-def _clock(text: str) -> str:
-    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M")

@@ -295,4 +295,6 @@ def _line(location: tuple[int | str, ...], message: str, kind: str) -> str:
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
         near = difflib.get_close_matches(str(location[-1]), _KNOWN, n=1, cutoff=0.5)
         return f"{where} is unknown{f', did you mean {near[0]!r}?' if near else ''}"
+    if kind == "dataclass_type":
+        return f"{where} is a map of fields"
     return f"{where}: {message.removeprefix('Value error, ')}"

@@ -17,13 +17,14 @@ from seatrial.control.alerting import alerts
 from seatrial.control.changes.tickets import ticket_from_trigger
 from seatrial.control.clock import Clock
 from seatrial.control.retraining import runs
-from seatrial.control.retraining.policies import Kept, load, state_to_json
+from seatrial.control.retraining.policies import Kept, kept_of, load, state_to_json
 from seatrial.control.retraining.sensing import LogSensor, Sensed, Sensor
 from seatrial.control.retraining.stages import Stages
 from seatrial.retrain.manager import Event, State, checked, finished, observed, step
 from seatrial.store.canonical import iso_z
 from seatrial.store.db import Transaction
 from seatrial.store.leases import LeaseLost
+from seatrial.store.training import StoredPolicy
 from seatrial.training.launcher import Launcher
 
 if TYPE_CHECKING:
@@ -63,27 +64,26 @@ class Loop:
         """Measure what is due, and step every manager. What fails for one model keeps no other from it."""
         now = self._clock.now()
         with self._store.read() as tx:
-            models = [stored.model for stored in tx.training.policies()]
-        for model in models:
-            self._guarded(model, partial(self._watch, model, now))
+            policies = tx.training.policies()
+        for stored in policies:
+            self._guarded(stored.model, partial(self._watch, stored, now))
 
     def carry(self) -> None:
         """Take every run that is under way as far as it goes now."""
         with self._store.read() as tx:
-            models = [stored.model for stored in tx.training.policies()]
+            models = [stored.model for stored in tx.training.policies() if stored.state["running"] is not None]
         for model in models:
             self._guarded(f"run of {model}", partial(self._carry, model))
 
     # ── managers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _watch(self, model: str, now: datetime) -> None:
-        with self._store.read() as tx:
-            kept = load(tx, model)
+    def _watch(self, stored: StoredPolicy, now: datetime) -> None:
+        kept = kept_of(stored)
         sensed = self._sense(kept, now)
         if sensed is None and not _acts(kept, now):
             return
         with self._store.begin() as tx:
-            self._step(tx, load(tx, model), sensed, now)
+            self._step(tx, load(tx, stored.model), sensed, now)
 
     def _sense(self, kept: Kept, now: datetime) -> Sensed | None:
         """None before it is time."""

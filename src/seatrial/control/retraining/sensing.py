@@ -220,7 +220,7 @@ def distances(found: Drift) -> dict[str, Distance]:
     """Kolmogorov and Smirnov's distance of every column of numbers with values enough, in the first window.
 
     Of counts in cells: too small by less than the part of the values that is in the fullest cell of several values,
-    and never too large (about 0.001 of a normal distribution); so the p-value is never too small.
+    and never too large (about 0.001 of a normal distribution); so the p-value is rather too large.
     """
     return {
         name: Distance(value=one.value, p_value=one.p_value, n_ref=found.reference.columns[name].column.n,

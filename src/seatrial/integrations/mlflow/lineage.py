@@ -24,7 +24,10 @@ COMMIT: Final = "mlflow.source.git.commit"
 REPOSITORY: Final = "mlflow.source.git.repoURL"
 DIRTY: Final = "mlflow.source.git.dirty"
 START, END, TARGET, POPULATION = (f"seatrial.data.{name}" for name in ("start", "end", "target", "population"))
-"""Tags of a run that say what MLflow has no place for: event times (ISO 8601), what is predicted, and of whom."""
+ALGORITHM, IMPORTANCES = (f"seatrial.model.{name}" for name in ("algorithm", "importances"))
+"""Tags of a run that say what MLflow has no place for: event times (ISO 8601), what is predicted, of whom and how it
+learns, and how much each feature weighs (JSON, ``{"income": 0.4}``).
+"""
 
 _TRAINING: Final = ("training", "train", "")
 
@@ -39,8 +42,10 @@ def lineage_of(run: Run | None, flavor: Flavor, digest: Digest) -> ArtifactLinea
         data=_data(run.inputs.dataset_inputs if run.inputs else (), tags),
         model=ModelRef(
             digest, flavor.framework,
-            hyperparameters=dict(sorted(run.data.params.items())),
+            hyperparameters={name: _setting(text) for name, text in sorted(run.data.params.items())},
             metrics={name: value for name, value in sorted(run.data.metrics.items()) if math.isfinite(value)},
+            importances=_importances(tags),
+            algorithm=tags.get(ALGORITHM, ""),
         ),
     )  # fmt: skip
 
@@ -62,7 +67,10 @@ def _code(tags: Mapping[str, str]) -> CodeRef | None:
 
 
 def _data(inputs: Sequence[Any], tags: Mapping[str, str]) -> DataRef | None:
-    """The data sets of training, as one: MLflow's own digests of them are hashed together."""
+    """The data sets of training, as one: MLflow's own digests of them are hashed together.
+
+    The name is that of the sets alone: newer rows of the same sets are no other source.
+    """
     used = sorted(
         (one.dataset for one in inputs if _context(one) in _TRAINING), key=lambda data: (data.name, data.digest)
     )
@@ -74,11 +82,35 @@ def _data(inputs: Sequence[Any], tags: Mapping[str, str]) -> DataRef | None:
         rows=sum(_rows(data.profile) for data in used),
         start=_time(tags, START),
         end=_time(tags, END),
-        name=" + ".join(f"{data.name} (mlflow:{data.digest})" for data in used),
+        name=" + ".join(data.name for data in used),
         sources={column: data.name for data in used for column in _columns(data.schema)},
         target=tags.get(TARGET, ""),
         population=tags.get(POPULATION, ""),
     )
+
+
+def _setting(text: str) -> int | float | str:
+    """MLflow keeps every parameter as text; what is a number is one again, and can be held to bounds.
+
+    >>> _setting("6"), _setting("0.10"), _setting("gini"), _setting("True")
+    (6, 0.1, 'gini', 'True')
+    """
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return found if isinstance(found, int | float) and not isinstance(found, bool) and math.isfinite(found) else text
+
+
+def _importances(tags: Mapping[str, str]) -> Mapping[str, float]:
+    text = tags.get(IMPORTANCES)
+    if not text:
+        return {}
+    try:
+        return {str(name): float(weight) for name, weight in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError):
+        raise UsageError("ST1556", f"mlflow: the run's tag {IMPORTANCES} is {text!r}, which weighs no features.",
+                         remedy='e.g. {"income": 0.4, "age": 0.1}') from None  # fmt: skip
 
 
 def _context(used: Any) -> str:

@@ -43,7 +43,8 @@ def ks_test(reference: ArrayLike, current: ArrayLike) -> KolmogorovSmirnov:
 def ks_p(distance: float, n: float, m: float) -> float:
     """The two-sided p-value of a distance between ``n`` and ``m`` values: exact up to 10,000 pairs, else the limit.
 
-    With ties it is too large, never too small. Effective sizes need not be whole.
+    With ties it is too large, never too small. The limit is too large as well, the more the fewer values the smaller
+    side has: by a third at 100 against 101 values and p = 0.01. Effective sizes need not be whole.
 
     >>> round(ks_p(0.25, 40, 60), 6), round(ks_p(0.02, 10_000, 10_000), 6)
     (0.088331, 0.036631)
