@@ -169,6 +169,7 @@ while not (project / ("go-" + os.environ["SEATRIAL_RUN"])).exists():
 
 @pytest.mark.live
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_4_a_control_plane_that_is_killed_loses_no_run_and_begins_none_twice(tmp_path: Path) -> None:
     """The first run ends under the next control plane, the second one while there is none."""
     rig = Rig(tmp_path / "live", clock="wall")

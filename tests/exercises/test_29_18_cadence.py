@@ -31,6 +31,7 @@ def test_whole_days_are_one_day(capsys: Any) -> None:
     told = run_command(capsys, *STRAIGHT, "--every", "1d", "--json")
     assert (told["interval_days"], told["cost_per_day"], told["binding"]) == (1.0, 450.0, ["grid"])
     assert told["unlimited"]["interval_days"] == pytest.approx(0.8944, abs=1e-4)
+    assert "$450.00/day; binding: whole steps of --every." in run_command(capsys, *STRAIGHT, "--every", "1d")
 
 
 @pytest.mark.parametrize(

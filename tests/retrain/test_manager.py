@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from seatrial.retrain.manager import Reading, State, asked, checked, finished, from_start, observed, step, wakes
 from seatrial.retrain.policy import Critical, Policy, Trigger
+from seatrial.retrain.shift import Distance
 from seatrial.values import Duration
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
@@ -22,6 +23,7 @@ POLICY = Policy(
     critical=Critical(psi=0.5, interval=Duration.parse("6h")),
     triggers=(
         Trigger(name="inputs", drift=0.25),
+        Trigger(name="distance", drift=0.1, measure="ks"),
         Trigger(name="error", performance=0.05, min_mature=100),
         Trigger(name="weekly", schedule="0 2 * * 0"),
         Trigger(name="rows", volume=10_000),
@@ -63,10 +65,18 @@ class Manager(RuleBasedStateMachine):
             opens = before.last_start is None or self.now >= before.last_start + POLICY.interval.delta
             people = {"manual", "webhook"} & {s.kind for s in (run.trigger, *run.evidence)}
             assert opens or people or run.bypassed
+            if (moved := run.trigger.moved) is not None:
+                assert moved.adjusted < POLICY.watch.alpha, "sure"
+                assert moved.distance.value >= 0.1, "and far"
             if run.bypassed:
                 assert run.trigger.critical
                 assert before.last_bypass is None or self.now >= before.last_bypass + POLICY.critical.interval.delta
             self.starts.append(run)
+
+    @rule(value=st.sampled_from([0.0999, 0.1, 0.28, 0.281]), p=st.sampled_from([0.0, 0.01, 0.5]))
+    def distance(self, value: float, p: float) -> None:
+        far = {"amount": Distance(value=value, p_value=p, n_ref=900, n_cur=900)}
+        self.state = observed(POLICY, self.state, Reading(at=self.now, ks=far))
 
     @rule(psi=st.sampled_from([0.1, 0.25, 0.26, 0.5, 0.51, 0.9]))
     def drifts(self, psi: float) -> None:

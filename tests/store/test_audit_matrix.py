@@ -99,7 +99,7 @@ class Case:
         self.store = store
         fill(store)
         with store.read() as tx:
-            hashes = tx.audit.hashes()
+            hashes = list(tx.audit.hashes())
         self.anchors = [Anchor(seq, hashes[seq - 1]) for seq in ANCHORED]
 
     def judge(self, tamper: Tamper | None = None, at: int = 0, *, anchored: bool = True) -> AuditReport:

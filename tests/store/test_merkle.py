@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seatrial.store.merkle import Tree, root_from
+from seatrial.store.merkle import Tree, root_from, root_of
 
 LEAVES = [
     bytes.fromhex(text)
@@ -30,11 +30,11 @@ ROOTS = [
 
 @pytest.mark.parametrize("size", range(1, 9))
 def test_the_roots_are_those_of_the_reference(size: int) -> None:
-    assert Tree.of(LEAVES[:size]).root.hex() == ROOTS[size - 1]
+    assert Tree.of(LEAVES[:size]).root.hex() == root_of(LEAVES[:size]).hex() == ROOTS[size - 1]
 
 
 def test_the_root_of_nothing_is_the_hash_of_nothing() -> None:
-    assert Tree.of([]).root == hashlib.sha256().digest()
+    assert Tree.of([]).root == root_of([]) == hashlib.sha256().digest()
 
 
 @given(st.integers(1, 70), st.data())
@@ -42,6 +42,7 @@ def test_a_path_proves_its_leaf_and_no_other(size: int, data: st.DataObject) -> 
     leaves = [bytes([n]) for n in range(size)]
     index, other = data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, size - 1))
     tree = Tree.of(leaves)
+    assert root_of(leaves) == tree.root
     path = tree.path(index)
     assert root_from(leaves[index], index, size, path) == tree.root
     if other != index:

@@ -192,6 +192,8 @@ def _tell_asked(asked: dict[str, Any], runs: bool, as_json: bool) -> None:
 
 
 def _tell_status(one: dict[str, Any]) -> None:
+    from seatrial.control.documents.wording import span
+
     champion = "no champion" if one["champion"] is None else f"champion v{one['champion']}"
     ages = [f"serves for {span(one['servesFor'])}"] if one["servesFor"] is not None else []
     ages += [f"its data end {span(one['dataAge'])} ago"] if one["dataAge"] is not None else []

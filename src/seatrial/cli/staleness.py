@@ -89,4 +89,3 @@ def _tell(d: dict[str, Any], out: Path | None) -> None:
 
 def _interval(found: list[float] | None) -> str:
     return "-" if found is None else f"{found[0]:.4f} to {found[1]:.4f}"
-

@@ -68,6 +68,15 @@ class Approvals:
             query = query.where(approval_requests.c.rollout == rollout)
         return tuple(map(_request, self._db.execute(query)))
 
+    def unsettled(self) -> tuple[Request, ...]:
+        """Requests for a release that did not begin by them and that nobody closed; and, as they are few, all by which
+        one ever began in an emergency. Oldest first."""
+        acts = select(approval_acts.c.seq).where(approval_acts.c.request == approval_requests.c.id)
+        ended = acts.where(approval_acts.c.kind.in_(("start", "close"))).exists()
+        emergency = acts.where(approval_acts.c.kind == "break_glass").exists()
+        query = select(approval_requests).where(approval_requests.c.kind == "release", ~ended | emergency)
+        return tuple(map(_request, self._db.execute(query.order_by(approval_requests.c.id))))
+
     def acts(self, id: str) -> tuple[Act, ...]:
         """In the order in which they were done."""
         query = select(approval_acts).where(approval_acts.c.request == id).order_by(approval_acts.c.seq)

@@ -123,9 +123,11 @@ class AuditLog:
         with self._db.execute(query, execution_options={"yield_per": 1000}) as rows:
             yield from map(_entry, rows)
 
-    def hashes(self) -> list[Digest]:
-        """Those of all entries, oldest first: the leaves of the log's Merkle tree."""
-        return list(self._db.execute(select(audit.c.hash).order_by(audit.c.seq)).scalars())
+    def hashes(self) -> Iterator[Digest]:
+        """Those of all entries, oldest first, streamed: the leaves of the log's Merkle tree."""
+        query = select(audit.c.hash).order_by(audit.c.seq)
+        with self._db.execute(query, execution_options={"yield_per": 1000}) as rows:
+            yield from rows.scalars()
 
     def verify(self, *anchors: Anchor) -> AuditReport:
         """Read the whole chain and name the first entry that is changed, missing, added or out of its place."""

@@ -16,9 +16,9 @@ from typing import Any, Final
 from seatrial.errors import IntegrityError, SeatrialError, Unavailable
 from seatrial.ids import Digest
 from seatrial.signing import PublicKey, Signature, SigningKey, check
+from seatrial.store import merkle
 from seatrial.store.audit import Anchor
 from seatrial.store.canonical import canonical
-from seatrial.store.merkle import Tree
 
 SCHEMA: Final = "seatrial.audit-anchor.v1"
 CONTEXT: Final = "anchor"
@@ -90,7 +90,7 @@ class SignedAnchor:
 
 def root_of(hashes: Iterable[str]) -> Digest:
     """The Merkle root over hashes of entries (``sha256:HEX``), in their order."""
-    return Digest(f"sha256:{Tree.of(raw(one) for one in hashes).root.hex()}")
+    return Digest(f"sha256:{merkle.root_of(map(raw, hashes)).hex()}")
 
 
 def raw(digest: str) -> bytes:

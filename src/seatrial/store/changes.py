@@ -68,5 +68,5 @@ class Changes:
         """The one in force."""
         found = change_envelopes
         query = select(*(found.c[name] for name in StoredEnvelope.__slots__)).where(found.c.model == model)
-        row = self._db.execute(query.order_by(found.c.seq.desc())).first()
+        row = self._db.execute(query.order_by(found.c.seq.desc()).limit(1)).first()
         return None if row is None else StoredEnvelope(**row._mapping)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from seatrial.errors import IntegrityError
 from seatrial.ids import Digest, RolloutId
 from seatrial.store.canonical import as_utc
-from seatrial.store.schema import decisions
+from seatrial.store.schema import decisions, rollouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,13 @@ class Decisions:
         query = select(decisions).where(decisions.c.rollout == rollout).order_by(decisions.c.seq.desc()).limit(1)
         row = self._db.execute(query).first()
         return None if row is None else StoredDecision(**row._mapping)
+
+    def latest(self, model: str) -> dict[RolloutId, StoredDecision]:
+        """The last decision of every rollout of a model that has one."""
+        last = select(decisions.c.rollout, func.max(decisions.c.seq).label("seq"))
+        mine = last.join(rollouts).where(rollouts.c.model == model).group_by(decisions.c.rollout).subquery()
+        query = select(decisions).join(mine, (decisions.c.rollout == mine.c.rollout) & (decisions.c.seq == mine.c.seq))
+        return {row.rollout: StoredDecision(**row._mapping) for row in self._db.execute(query)}
 
     def _find(self, rollout: str, seq: int) -> StoredDecision | None:
         query = select(decisions).where(decisions.c.rollout == rollout, decisions.c.seq == seq)

@@ -46,6 +46,26 @@ class Tree:
         return tuple(found)
 
 
+def root_of(leaves: Iterable[bytes]) -> bytes:
+    """``Tree.of(leaves).root``, in memory for one node a level: whole trees of even size, the largest first.
+
+    >>> root_of([b"a", b"b", b"c"]) == Tree.of([b"a", b"b", b"c"]).root
+    True
+    """
+    whole: list[tuple[int, bytes]] = []
+    for leaf in leaves:
+        size, node = 1, leaf_hash(leaf)
+        while whole and whole[-1][0] == size:
+            size, node = size * 2, _parent((whole.pop()[1], node))
+        whole.append((size, node))
+    if not whole:
+        return hashlib.sha256().digest()
+    _, node = whole.pop()
+    while whole:
+        node = _parent((whole.pop()[1], node))
+    return node
+
+
 def root_from(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
     """The root of the tree of ``size`` leaves that has this leaf at ``index``; None for a path that cannot be one.
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from seatrial.errors import Conflict, NotFound
 from seatrial.ids import ModelName, RolloutId
 from seatrial.store.audit import AuditLog
 from seatrial.store.canonical import as_utc, canonical
-from seatrial.store.schema import mlflow_deliveries, mlflow_links, mlflow_requests, mlflow_versions
+from seatrial.store.schema import (
+    decisions,
+    mlflow_deliveries,
+    mlflow_links,
+    mlflow_requests,
+    mlflow_versions,
+    rollouts,
+)
 
 Via = Literal["alias", "tag"]
 RequestState = Literal["waiting", "started", "refused"]
@@ -162,15 +169,28 @@ class Mlflow:
 
     # ── evidence on its way ────────────────────────────────────────────────────────────────────────────────────────
 
-    def send(self, rollout: str, decision: int, run: str, now: datetime) -> bool:
-        """Have the evidence of a rollout up to a decision delivered; False if that is known."""
-        known = {(one.rollout, one.decision) for one in self.deliveries(rollout)}
-        if (rollout, decision) in known:
-            return False
-        row = {"rollout": rollout, "decision": decision, "run": run, "state": "pending", "attempts": 0,
-               "next_at": as_utc(now), "last_error": ""}  # fmt: skip
-        self._db.execute(insert(mlflow_deliveries).values(row))
-        return True
+    def undelivered(self) -> tuple[EvidenceDelivery, ...]:
+        """Rollouts that are over and whose version a run made, up to their last decision, where that is not on its way
+        yet. ``next_at``: the time of the decision."""
+        each = decisions.alias()
+        last = select(func.max(each.c.seq)).where(each.c.rollout == rollouts.c.id).scalar_subquery()
+        made = (mlflow_versions.c.model == rollouts.c.model) & (mlflow_versions.c.version == rollouts.c.candidate)
+        known = (mlflow_deliveries.c.rollout == rollouts.c.id) & (mlflow_deliveries.c.decision == decisions.c.seq)
+        query = (
+            select(rollouts.c.id, decisions.c.seq, decisions.c.at, mlflow_versions.c.run)
+            .join(mlflow_versions, made)
+            .join(decisions, (decisions.c.rollout == rollouts.c.id) & (decisions.c.seq == last))
+            .outerjoin(mlflow_deliveries, known)
+            .where(~rollouts.c.active, mlflow_versions.c.run != "", mlflow_deliveries.c.rollout.is_(None))
+            .order_by(rollouts.c.id)
+        )
+        return tuple(
+            EvidenceDelivery(row.id, row.seq, row.run, "pending", 0, row.at, "") for row in self._db.execute(query)
+        )
+
+    def send(self, delivery: EvidenceDelivery) -> None:
+        """Have the evidence of a rollout up to a decision delivered."""
+        self._db.execute(insert(mlflow_deliveries).values(asdict(delivery)))
 
     def deliveries(self, rollout: str | None = None, *, pending: bool = False) -> tuple[EvidenceDelivery, ...]:
         """By rollout and decision."""

@@ -46,9 +46,9 @@ class Tickets:
         self, model: str, key: str, document: Mapping[str, Any], *, actor: str, now: datetime
     ) -> tuple[StoredTicket, bool]:
         """The open ticket of this key and False, or a new one and True."""
-        for known in self.list(model, open_only=True):
-            if known.key == key:
-                return known, False
+        same = select(tickets).where(tickets.c.key == key, tickets.c.model == model, tickets.c.closed_at.is_(None))
+        if (known := self._db.execute(same).first()) is not None:
+            return _stored(known), False
         count = self._db.execute(select(func.count()).select_from(tickets)).scalar() or 0
         id = f"v-{count + 1:04d}"
         row = {"id": id, "model": model, "key": key, "opened_at": as_utc(now), "opened_by": actor}

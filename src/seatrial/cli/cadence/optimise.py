@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from seatrial.retrain.curve import Curve
 
 _LIMITS, _UNSURE = "What is allowed", "What is not known exactly"
+_BINDING = {"min_interval": "--min-interval", "max_interval": "--max-interval", "label_delay": "--label-delay",
+            "grid": "whole steps of --every", "curve_end": "the end of the curve"}  # fmt: skip
 _SHOWN = (1.0, 2.0, 3.0, 7.0, 14.0, 30.0)
 _POINTS = 2_000
 
@@ -150,7 +152,7 @@ def _tell(d: dict[str, Any]) -> None:
     from seatrial.cli.tables import table
 
     free = d["unlimited"]
-    limited = f", held by {', '.join(b.replace('_', ' ') for b in d['binding'])}" if d["binding"] else ""
+    limited = f"; binding: {', '.join(_BINDING[name] for name in d['binding'])}" if d["binding"] else ""
     output.text(f"Train every {_interval(d['interval_days'])}: ${d['cost_per_day']:,.2f}/day{limited}.")
     if d["interval_days"] != free["interval_days"]:
         extra = d["cost_per_day"] - free["cost_per_day"]

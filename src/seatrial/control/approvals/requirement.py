@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from seatrial.control.changes.envelopes import verdict
-from seatrial.control.changes.triage import Assessment, assess
+from seatrial.control.changes.triage import assess
 from seatrial.control.documents.views import Document
 from seatrial.control.project import Project
 from seatrial.errors import UsageError
 from seatrial.governance.approvals.policy import NOBODY, Level
-from seatrial.governance.materiality import Requirement, required
+from seatrial.governance.materiality import Requirement
 from seatrial.store.db import Transaction
 from seatrial.values import Duration
 
@@ -31,19 +30,12 @@ def wanted(tx: Transaction, project: Project, model: str, version: int) -> Wante
     policy = project.config.approvals
     if policy is None:
         return Wanted(NOBODY, {}, False)
-    found, declared = assess(tx, project, model, version), verdict(tx, model, tx.models.get_version(model, version))
-    within = None if declared is None else declared[1].status
-    needs = _short(found) if within == "inside" else found.requirement
+    found = assess(tx, project, model, version)
+    needs = found.requirement
     level = policy.least.stricter(_level(needs))
     if problem := policy.unfilled(level):
         raise UsageError("ST1467", f"{model} v{version}: {problem}.", remedy="Say who does under approvals.roles.")
-    change = {**found.document(), "envelope": within, "review": needs.depth}
-    return Wanted(level, change, full=found.triage.material and within != "inside")
-
-
-def _short(found: Assessment) -> Requirement:
-    """The review of what was agreed on before it happened is that of a change that is not material."""
-    return required(replace(found.triage, reasons=()), found.rules, found.tier)
+    return Wanted(level, {**found.document(), "review": needs.depth}, full=needs.full)
 
 
 def _level(needs: Requirement) -> Level:

@@ -29,7 +29,7 @@ class ApprovalWatch(Worker):
         return PAUSE_S
 
     def look(self) -> None:
-        """One look at all requests."""
+        """One look at what is not settled yet."""
         now = self._clock.now()
         with self._store.read() as tx:
             found = alerts_of(tx, self._project, now)
@@ -42,9 +42,7 @@ class ApprovalWatch(Worker):
 def alerts_of(tx: Transaction, project: Project, now: datetime) -> list[Alert]:
     """What there is to tell, also what was told before."""
     found = []
-    for request in tx.approvals.list():
-        if request.kind != "release":
-            continue
+    for request in tx.approvals.unsettled():
         acts = tx.approvals.acts(request.id)
         for act in overdue(acts, now):
             assert act.due is not None

@@ -6,7 +6,7 @@ from typing import Any
 
 from seatrial.control.mlflow.alias import UNKNOWN
 from seatrial.control.mlflow.sync import HEALTH_KEY
-from seatrial.control.mlflow.truth import truth_of
+from seatrial.control.mlflow.truth import pointers_of, tags_of
 from seatrial.control.mlflow.view import View
 from seatrial.control.project import Project
 from seatrial.store.canonical import iso_z
@@ -31,10 +31,9 @@ def status_document(tx: Transaction, project: Project) -> dict[str, Any]:
 
 def _link(tx: Transaction, project: Project, link: Link) -> dict[str, Any]:
     view, published = View.of(link.view), project.config.mlflow.published
-    truth = truth_of(tx, link, published)
     deliveries = [one for stored in tx.rollouts.list(link.model) for one in tx.mlflow.deliveries(stored.id)]
     aliases = []
-    for pointer, wanted in truth.pointers.items():
+    for pointer, wanted in pointers_of(tx, link, published).items():
         memory = view.aliases.get(alias := str(published[pointer]))
         known = wanted is not UNKNOWN
         aliases.append({
@@ -50,7 +49,7 @@ def _link(tx: Transaction, project: Project, link: Link) -> dict[str, Any]:
         "linkedBy": link.linked_by,
         "versions": {str(number): version for number, version in tx.mlflow.numbers(link.registered).items()},
         "aliases": aliases,
-        "tagsWaiting": sum(1 for _ in view.behind(truth.tags)),
+        "tagsWaiting": sum(1 for _ in view.behind(tags_of(tx, link))),
         "evidenceWaiting": sum(one.state == "pending" for one in deliveries),
         "evidenceDelivered": sum(one.state == "delivered" for one in deliveries),
     }

@@ -16,28 +16,21 @@ from seatrial.control.mlflow.truth import verdict_of
 from seatrial.control.states import decision_from_json
 from seatrial.errors import SeatrialError
 from seatrial.integrations.mlflow.tracking import Tracking
-from seatrial.store.db import Store, Transaction
-from seatrial.store.mlflow import EvidenceDelivery, Link
+from seatrial.store.db import Store
+from seatrial.store.mlflow import EvidenceDelivery
 
 PACE = Pace(attempts=1 << 30, first_s=10.0, longest_s=900.0)
 """MLflow may be down for days: what was decided is still true when it is back."""
 
 
-def missing(tx: Transaction, link: Link) -> list[EvidenceDelivery]:
-    """What is to be delivered of a model's rollouts that are over, and not on its way yet."""
-    known = {(one.rollout, one.decision) for one in tx.mlflow.deliveries()}
-    found = []
-    for stored in tx.rollouts.list(link.model, active=False):
-        run, last = tx.mlflow.run_of(link.model, stored.candidate), tx.decisions.last(stored.id)
-        if run and last is not None and (stored.id, last.seq) not in known:
-            found.append(EvidenceDelivery(stored.id, last.seq, run, "pending", 0, last.at, ""))
-    return found
-
-
-def plan(tx: Transaction, link: Link, now: datetime) -> None:
-    """Put down what is to be delivered."""
-    for one in missing(tx, link):
-        tx.mlflow.send(one.rollout, one.decision, one.run, now)
+def plan(store: Store, now: datetime) -> None:
+    """Put down what is to be delivered of rollouts that are over."""
+    with store.read() as tx:
+        if not tx.mlflow.undelivered():
+            return
+    with store.begin() as tx:
+        for one in tx.mlflow.undelivered():
+            tx.mlflow.send(replace(one, next_at=now))
 
 
 def deliver(store: Store, tracking: Tracking, now: datetime) -> tuple[int, str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from seatrial.control.alerting import alerts
@@ -18,7 +19,7 @@ from seatrial.control.mlflow import evidence
 from seatrial.control.mlflow.alias import NEVER, Look, look, written
 from seatrial.control.mlflow.linking import link, tracking_of, unlinked
 from seatrial.control.mlflow.requests import heed
-from seatrial.control.mlflow.truth import ASKED, REQUEST, truth_of
+from seatrial.control.mlflow.truth import ASKED, REQUEST, pointers_of, tags_of
 from seatrial.control.mlflow.view import View
 from seatrial.errors import SeatrialError, Unavailable
 from seatrial.integrations.mlflow.tracking import Tracking
@@ -90,7 +91,7 @@ class Sync:
             if one.registered in observed:
                 self._answer(tracking, one)
                 self._publish(tracking, one, done)
-        self._deliver(tracking, links, done)
+        self._deliver(tracking, done)
         return done
 
     # ── looking ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -104,7 +105,7 @@ class Sync:
         with self._store.begin() as tx:
             before = View.of(tx.mlflow.view(one.model))
             view = replace(before, tags={} if full else before.tags, heeded=before.heeded & set(asking))
-            for pointer, truth in truth_of(tx, one, published).pointers.items():
+            for pointer, truth in pointers_of(tx, one, published).items():
                 alias = str(published[pointer])
                 found = look(truth, observed.get(alias), view.aliases.get(alias, NEVER))
                 view = view.remembering(alias, found.memory)
@@ -147,14 +148,14 @@ class Sync:
             except SeatrialError as error:  # a version that was deleted there, say
                 done.troubles.append(f"@{alias} of '{one.registered}': {error.message}")
                 continue
-            self._remember(one, lambda view, alias=alias, to=found.to: view.remembering(alias, written(to)))
+            self._remember(one, partial(View.remembering, alias=alias, memory=written(found.to)))
             done.written += 1
 
     def _publish(self, tracking: Tracking, one: Link, done: Round) -> None:
         """Write the tags that differ from what was written last."""
         with self._store.read() as tx:
             view = View.of(tx.mlflow.view(one.model))
-            wanted = truth_of(tx, one, self._project.config.mlflow.published).tags
+            wanted = tags_of(tx, one)
         for number, key, value in view.behind(wanted):
             try:
                 tracking.tag_version(one.registered, number, key, value)
@@ -163,10 +164,10 @@ class Sync:
             except SeatrialError as error:
                 done.troubles.append(f"models:/{one.registered}/{number}: {error.message}")
                 continue
-            self._remember(one, lambda view, tag=(number, key, value): view.tagged(*tag))
+            self._remember(one, partial(View.tagged, number=number, key=key, value=value))
             done.tags += 1
 
-    def _remember(self, one: Link, change: Any) -> None:
+    def _remember(self, one: Link, change: Callable[[View], View]) -> None:
         with self._store.begin() as tx:
             view = View.of(tx.mlflow.view(one.model))
             tx.mlflow.publish(one.model, change(view).document())
@@ -192,14 +193,9 @@ class Sync:
             answer = heed(self._operations, tracking, one, request)
             log.info("models:/%s/%d: %s", one.registered, request.number, answer.text)
 
-    def _deliver(self, tracking: Tracking, links: tuple[Link, ...], done: Round) -> None:
+    def _deliver(self, tracking: Tracking, done: Round) -> None:
         now = self._clock.now()
-        with self._store.read() as tx:
-            behind = any(evidence.missing(tx, one) for one in links)
-        if behind:
-            with self._store.begin() as tx:
-                for one in links:
-                    evidence.plan(tx, one, now)
+        evidence.plan(self._store, now)
         done.evidence, failed = evidence.deliver(self._store, tracking, now)
         if failed:
             done.troubles.append(failed)

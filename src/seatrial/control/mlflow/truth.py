@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from seatrial.control.mlflow.alias import UNKNOWN, Target, _Unknown
@@ -24,25 +24,17 @@ Tags = Mapping[int, Mapping[str, str]]
 """By version of the registered model."""
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """``pointers``: versions of the registered model; None for a pointer that is not set."""
-
-    pointers: Mapping[PointerName, Target | _Unknown]
-    tags: Tags
-
-
-def truth_of(tx: Transaction, link: Link, aliases: Mapping[PointerName, str | None]) -> Truth:
-    """``aliases``: the pointers that are published."""
-    numbers = tx.mlflow.numbers(link.registered)
-    here = {version: number for number, version in numbers.items()}
+def pointers_of(
+    tx: Transaction, link: Link, aliases: Mapping[PointerName, str | None]
+) -> dict[PointerName, Target | _Unknown]:
+    """Versions of the registered model, by the pointers that are published (``aliases``); None for one not set."""
+    here = {version: number for number, version in tx.mlflow.numbers(link.registered).items()}
     set_to = tx.models.pointers(link.model)
-    pointers: dict[PointerName, Target | _Unknown] = {
+    return {
         pointer: None if (version := set_to.get(pointer)) is None else here.get(version, UNKNOWN)
         for pointer, alias in aliases.items()
         if alias is not None
     }
-    return Truth(pointers, _tags(tx, link, numbers))
 
 
 def verdict_of(decision: Decision) -> str:
@@ -50,14 +42,16 @@ def verdict_of(decision: Decision) -> str:
     return ", ".join(f"{verdict.metric} {verdict.verdict}" for verdict in decision.verdicts)
 
 
-def _tags(tx: Transaction, link: Link, numbers: Mapping[int, int]) -> Tags:
+def tags_of(tx: Transaction, link: Link) -> Tags:
+    """Of every version that both know, and of every version that somebody asked for."""
+    numbers, decided = tx.mlflow.numbers(link.registered), tx.decisions.latest(link.model)
     stages = {int(version.number): str(version.stage) for version in tx.models.list_versions(link.model)}
     tried = {int(stored.candidate): stored.id for stored in tx.rollouts.list(link.model)}
     found: dict[int, dict[str, str]] = {}
     for number, version in numbers.items():
         found[number] = {"seatrial.version": f"{link.model} v{version}", "seatrial.stage": stages[version]}
         if rollout := tried.get(version):
-            found[number] |= {"seatrial.rollout": rollout, **_of_decision(tx.decisions.last(rollout))}
+            found[number] |= {"seatrial.rollout": rollout, **_of_decision(decided.get(rollout))}
     for request in tx.mlflow.requests(link.model):  # of several, the latest counts
         told = found.setdefault(request.number, {})
         told[ANSWER] = request.text or "seen; it waits for its turn"
@@ -69,7 +63,7 @@ def _tags(tx: Transaction, link: Link, numbers: Mapping[int, int]) -> Tags:
 def _of_decision(stored: StoredDecision | None) -> dict[str, str]:
     if stored is None:
         return {}
-    decision = decision_from_json(stored.document)
+    decision = _decision(stored.document)
     said = {
         "seatrial.decision": f"{decision.action} ({decision.rule}): {decision.reason}",
         "seatrial.verdict": verdict_of(decision),
@@ -77,3 +71,9 @@ def _of_decision(stored: StoredDecision | None) -> dict[str, str]:
         "seatrial.decided_by": decision.actor,
     }
     return {name: value for name, value in said.items() if value}
+
+
+@lru_cache(maxsize=4096)
+def _decision(document: str) -> Decision:
+    """Every round says all of them again, and they never change."""
+    return decision_from_json(document)

@@ -71,7 +71,7 @@ class Loop:
     def carry(self) -> None:
         """Take every run that is under way as far as it goes now."""
         with self._store.read() as tx:
-            models = [stored.model for stored in tx.training.policies() if stored.state["running"] is not None]
+            models = [stored.model for stored in tx.training.policies() if stored.state.get("running")]
         for model in models:
             self._guarded(f"run of {model}", partial(self._carry, model))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Integer, Table, Text
+from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Integer, Table, Text
 
 from seatrial.store.schema.base import UtcTime, metadata
 
@@ -28,6 +28,7 @@ mlflow_versions: Final = Table(
     Column("version", Integer, nullable=False),
     Column("run", Text, nullable=False),
     ForeignKeyConstraint(["model", "version"], ["versions.model", "versions.number"]),
+    Index("ix_mlflow_versions_model_version", "model", "version"),
 )
 
 mlflow_requests: Final = Table(
@@ -51,7 +52,7 @@ mlflow_deliveries: Final = Table(
     Column("rollout", Text, ForeignKey("rollouts.id"), primary_key=True),
     Column("decision", Integer, primary_key=True, autoincrement=False),
     Column("run", Text, nullable=False),
-    Column("state", Text, nullable=False),
+    Column("state", Text, nullable=False, index=True),
     Column("attempts", Integer, nullable=False),
     Column("next_at", UtcTime, nullable=False),
     Column("last_error", Text, nullable=False),

@@ -26,6 +26,8 @@ rollouts: Final = Table(
     ForeignKeyConstraint(["model", "champion"], ["versions.model", "versions.number"]),
 )
 
+Index("ix_rollouts_model", rollouts.c.model)
+
 # A model has at most one active rollout, whoever writes.
 Index(
     "uq_rollouts_active",

@@ -19,6 +19,7 @@ _TIME = sa.DateTime(timezone=True)
 
 def upgrade() -> None:
     op.add_column("versions", sa.Column("signature", sa.Text))
+    op.create_index("ix_rollouts_model", "rollouts", ["model"])
     _changes()
     op.create_table(
         "approval_requests",
@@ -194,6 +195,7 @@ def _mlflow() -> None:
             ["model", "version"], ["versions.model", "versions.number"], name="fk_mlflow_versions_model_version"
         ),
     )
+    op.create_index("ix_mlflow_versions_model_version", "mlflow_versions", ["model", "version"])
     op.create_table(
         "mlflow_requests",
         sa.Column("seq", sa.Integer, nullable=False),
@@ -223,3 +225,4 @@ def _mlflow() -> None:
         sa.PrimaryKeyConstraint("rollout", "decision", name="pk_mlflow_deliveries"),
         sa.ForeignKeyConstraint(["rollout"], ["rollouts.id"], name="fk_mlflow_deliveries_rollout"),
     )
+    op.create_index("ix_mlflow_deliveries_state", "mlflow_deliveries", ["state"])
