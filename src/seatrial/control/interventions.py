@@ -21,7 +21,7 @@ Severity = Literal["critical", "warning"]
 def withdraw(controller: Controller, rollout: str, unit: str, *, reason: str, actor: str) -> Decision:
     """One unit leaves: routed first, then recorded. Raises what ``rollout.sites.withdraw`` raises."""
     with controller.lock:
-        release = _release(controller, rollout)
+        release = release_of(controller, rollout)
         now = controller.clock.now()
         decision, after = by_withdrawal(release.plan, release.state, unit, reason=reason, actor=actor, now=now)
         _protect(controller, release, decision, after)
@@ -33,7 +33,7 @@ def alert(controller: Controller, rollout: str, text: str, *, severity: Severity
     if not text.strip():
         raise UsageError("ST0348", f"an alert on '{rollout}' without a reason.", remedy="Say what was found.")
     with controller.lock:
-        release = _release(controller, rollout)
+        release = release_of(controller, rollout)
         plan, state, now = release.plan, release.state, controller.clock.now()
         if severity == "critical":
             decision, after = by_alert(plan, state, f"alert: {text}", actor=actor, now=now)
@@ -41,16 +41,18 @@ def alert(controller: Controller, rollout: str, text: str, *, severity: Severity
         else:
             decision, after = by_hand(plan, state, "pause", full=False, reason=f"alert: {text}", actor=actor, now=now)
             with controller.store.begin() as tx:
-                _record(tx, release, decision, after)
+                put_down(tx, release, decision, after)
     return decision
 
 
-def _release(controller: Controller, rollout: str) -> Release:
+def release_of(controller: Controller, rollout: str) -> Release:
+    """As it is stored now. Raises NotFound."""
     with controller.store.read() as tx:
         return catalog.load(tx.rollouts.get(rollout))
 
 
-def _record(tx: Transaction, release: Release, decision: Decision, after: RolloutState) -> None:
+def put_down(tx: Transaction, release: Release, decision: Decision, after: RolloutState) -> None:
+    """A decision that nothing was measured for, and the state after it."""
     move = move_of(release, decision, after)
     record(tx, decision, after, revision=move.revision, digest=None, store_decision=True, given=move.given)
 

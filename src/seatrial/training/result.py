@@ -77,11 +77,6 @@ def _adapter() -> TypeAdapter[Result]:
     return TypeAdapter(Result)
 
 
-def result_schema() -> dict[str, Any]:
-    """JSON Schema of the document."""
-    return _adapter().json_schema(by_alias=True)
-
-
 def read_result(path: Path, *, since: datetime | None = None, until: datetime | None = None) -> tuple[Result, Path]:
     """The result and where its artifact lies. ``since``, ``until``: rows before, or from then on, were not to be
     trained on.

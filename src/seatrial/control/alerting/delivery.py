@@ -96,14 +96,14 @@ def send(url: str, sent: Message) -> Reply:
 
     # The proxy settings of the environment are for the outside. Redirects are not followed: whoever answers with one
     # is not the receiver that was configured.
-    outside = not is_loopback(urlsplit(url).hostname or "")
     try:
+        outside = not is_loopback(urlsplit(url).hostname or "")
         with (
             httpx.Client(timeout=TIMEOUT_S, trust_env=outside, follow_redirects=False) as http,
             http.stream("POST", url, content=sent.body, headers=sent.headers(int(time.time()))) as response,
         ):
             return Reply(response.status_code, _first_words(response), _retry_after_s(response))
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # the last of these: an address with half a bracket
         return Reply(0, f"{type(error).__name__}: {error}"[:REPLY_BYTES])
 
 

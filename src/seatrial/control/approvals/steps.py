@@ -6,16 +6,13 @@ from datetime import datetime
 
 from seatrial.control.approvals.desk import Signer
 from seatrial.control.controller import Controller
-from seatrial.control.documents import catalog
-from seatrial.control.moves import move_of
-from seatrial.control.recorder import record
+from seatrial.control.interventions import put_down, release_of
 from seatrial.control.render import Release
 from seatrial.errors import Conflict, UsageError
 from seatrial.governance.approvals.acts import Act, Request, Reviewed
 from seatrial.governance.approvals.policy import ApprovalPolicy
 from seatrial.rollout.stages import compile_stages
 from seatrial.rollout.start import by_approval, by_hand
-from seatrial.rollout.state import RolloutState
 from seatrial.rollout.verdicts import Decision
 from seatrial.store.canonical import digest_of
 from seatrial.store.db import Transaction
@@ -27,14 +24,14 @@ def approve(controller: Controller, rollout: str, signer: Signer, *, reason: str
     project, who = controller.project, signer.name
     policy = project.config.approvals or ApprovalPolicy()
     with controller.lock:
-        release, now = _release(controller, rollout), controller.clock.now()
+        release, now = release_of(controller, rollout), controller.clock.now()
         _check_signer(controller, release, signer)
         roles = policy.functions(who, signer.role)
         decision, after = by_approval(
             release.plan, release.state, who, roles, reason=reason, now=now, same=project.identities.same
         )
         with controller.store.begin() as tx:
-            _record(tx, release, decision, after)
+            put_down(tx, release, decision, after)
             _add(tx, release, signer, "sign", reason, now)
             detail = {"reason": reason, "stage": decision.stage_name, "look": decision.look, "role": signer.role.value}
             tx.audit.append(who, "rollout.approve", release.state.rollout, {**detail, **agreement(release.plan)}, now)
@@ -46,7 +43,7 @@ def reject(controller: Controller, rollout: str, signer: Signer, *, reason: str)
     if not reason.strip():
         raise UsageError("ST1459", f"{rollout}: a rejection needs a reason.", remedy="Say why: --reason '...'.")
     with controller.lock:
-        release, now = _release(controller, rollout), controller.clock.now()
+        release, now = release_of(controller, rollout), controller.clock.now()
         state = release.state
         if not state.over and compile_stages(release.plan)[state.stage].approval is None:
             raise Conflict(
@@ -58,7 +55,7 @@ def reject(controller: Controller, rollout: str, signer: Signer, *, reason: str)
         why = f"rejected by {signer.name}: {reason}"
         decision, after = by_hand(release.plan, state, "pause", full=False, reason=why, actor=signer.name, now=now)
         with controller.store.begin() as tx:
-            _record(tx, release, decision, after)
+            put_down(tx, release, decision, after)
             _add(tx, release, signer, "reject", reason, now)
     return decision
 
@@ -119,13 +116,3 @@ def _reviewed(tx: Transaction, release: Release) -> Reviewed:
         "stage": digest_of({"rollout": state.rollout, "phase": state.phase.number, "weight": state.phase.weight}),
     }
     return Reviewed(digest_of(parts), parts)
-
-
-def _release(controller: Controller, rollout: str) -> Release:
-    with controller.store.read() as tx:
-        return catalog.load(tx.rollouts.get(rollout))
-
-
-def _record(tx: Transaction, release: Release, decision: Decision, after: RolloutState) -> None:
-    move = move_of(release, decision, after)
-    record(tx, decision, after, revision=move.revision, digest=None, store_decision=True, given=move.given)

@@ -45,11 +45,6 @@ class Released:
     def first(self, *actions: str) -> Decision | None:
         return next((d for d in self.decisions if d.action in actions), None)
 
-    @property
-    def users_from(self) -> datetime | None:
-        """When the first aircraft were on the canary."""
-        return next((phase.started for phase in self.state.phases if phase.weight), None)
-
 
 @dataclass(frozen=True)
 class Stage:

@@ -169,6 +169,8 @@ class Tracking:
             raise self._explained("INTERNAL_ERROR", f"{type(error).__name__}: {error}") from error
 
     def _explained(self, code: str, text: str) -> SeatrialError:
+        for uri in (self.uri, self.registry):  # MLflow says the whole of what it asked
+            text = text.replace(uri.rstrip("/"), _place(uri).rstrip("/"))
         said = " ".join(text.removeprefix(f"{code}: ").split())[:300]
         if code in _MISSING:
             return NotFound("ST1534", f"mlflow: {said}", remedy=f"Look it up at {_place(self.registry)}.")
