@@ -16,8 +16,8 @@ import pytest
 from receivers import Receiver
 from seatrial.control.alerting import alerts, notices
 from seatrial.control.alerting.alerts import KINDS
-from seatrial.control.alerting.delivery import Courier, Pace, post
-from seatrial.control.alerting.messages import message, signature
+from seatrial.control.alerting.delivery import Courier, Pace, post, send
+from seatrial.control.alerting.messages import Message, message, signature
 from seatrial.control.alerting.targets import AlertTarget
 from seatrial.control.project import Project
 from seatrial.errors import NotFound, UsageError
@@ -353,3 +353,9 @@ def test_stopping_does_not_wait_for_a_receiver_that_hangs(
 
 def running() -> set[str]:
     return {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("url", ["http://[half", "http://host:port/", "no-scheme", "http://127.0.0.1:9/"])
+def test_an_address_that_is_none_is_an_attempt_that_failed_and_no_crash(url: str) -> None:
+    reply = send(url, Message("k", b"{}", ""))
+    assert (reply.ok, reply.status) == (False, 0)

@@ -46,9 +46,16 @@ def test_weights_are_repeated_values() -> None:
     assert wasserstein(x, y, times) == pytest.approx(wasserstein(np.repeat(x, times), y), abs=1e-15)
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.06, 2.0])
+def test_a_p_value_is_counted_however_small_it_is(shift: float) -> None:
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(size=1000), rng.normal(shift, 1, size=900)
+    assert ks_test(x, y).p_value == pytest.approx(stats.ks_2samp(x, y, method="exact").pvalue, rel=1e-12)
+
+
 def test_large_samples_have_the_p_value_of_the_limit() -> None:
     rng = np.random.default_rng(5)
-    x, y = rng.normal(size=3000), rng.normal(0.06, 1, size=2500)
+    x, y = rng.normal(size=12_000), rng.normal(0.06, 1, size=2500)
     theirs = stats.ks_2samp(x, y, method="asymp")
     assert ks_test(x, y).p_value == pytest.approx(theirs.pvalue, rel=0.1)
     assert ks_p(0.05, 100.5, 200) == pytest.approx(stats.kstwobign.sf(0.05 * math.sqrt(100.5 * 200 / 300.5)), abs=1e-12)

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from seatrial.control.analyses.triggers import parse_policy
 from seatrial.control.operations import Operations
-from seatrial.control.retraining import documents
+from seatrial.control.retraining import documents, policies
 from seatrial.control.retraining.desk import RetrainingDesk
 from seatrial.control.retraining.loop import Loop
 from seatrial.errors import Conflict, NotFound, UsageError
 from seatrial.registry.lifecycle import Stage
+from seatrial.retrain.policy import Policy
 from seatrial.training.launcher import Job, Standing
 from trainings import HOUR, MODEL, T0, Hands, Instant, Readings, operations_of, policy
 
@@ -68,6 +70,27 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
     made = Scene(tmp_path / "project")
     yield made
     made.operations.store.close()
+
+
+def test_a_fleets_policies_are_parsed_once_and_anew_when_one_is_set(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def parse(text: str, source: str) -> Policy:
+        read.append(text)
+        return parse_policy(text, source)
+
+    monkeypatch.setattr(policies, "parse_policy", parse)
+    scene.set()
+    scene.tick(1)
+    read.clear()
+    scene.tick(1)
+    assert read == []
+    scene.desk.set(policy(scene.operations.project).replace("interval: 6h", "interval: 7h"), actor="ann")
+    scene.tick(1)
+    assert len(read) == 2, "when it is set, and by the loop"
+    assert "interval: 7h" in read[-1]
 
 
 def test_without_drift_nothing_is_trained_and_with_it_a_version_is_registered(scene: Scene) -> None:

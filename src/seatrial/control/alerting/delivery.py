@@ -103,7 +103,7 @@ def send(url: str, sent: Message) -> Reply:
             http.stream("POST", url, content=sent.body, headers=sent.headers(int(time.time()))) as response,
         ):
             return Reply(response.status_code, _first_words(response), _retry_after_s(response))
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # the last of these: an address with half a bracket
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:  # ValueError: half a bracket
         return Reply(0, f"{type(error).__name__}: {error}"[:REPLY_BYTES])
 
 

@@ -14,7 +14,10 @@ from seatrial.stats.distance import kolmogorov_smirnov
 Floats = NDArray[np.float64]
 
 EXACT = 10_000
-"""Pairs of values up to which the p-value of Kolmogorov and Smirnov's distance is counted, not approximated."""
+"""Values on the larger side up to which `ks_test` counts the p-value and approximates nothing, within a second."""
+
+EXACT_PAIRS = 250_000
+"""Pairs of values up to which `ks_p` does, which many features ask: a few milliseconds each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,38 +40,45 @@ def ks_test(reference: ArrayLike, current: ArrayLike) -> KolmogorovSmirnov:
     """
     n, m = np.size(reference), np.size(current)
     distance = kolmogorov_smirnov(reference, current)
-    return KolmogorovSmirnov(distance, None if distance is None else ks_p(distance, n, m))
+    pairs = EXACT**2 if max(n, m) <= EXACT else 0
+    return KolmogorovSmirnov(distance, None if distance is None else ks_p(distance, n, m, exact=pairs))
 
 
-def ks_p(distance: float, n: float, m: float) -> float:
-    """The two-sided p-value of a distance between ``n`` and ``m`` values: exact up to 10,000 pairs, else the limit.
+def ks_p(distance: float, n: float, m: float, *, exact: int = EXACT_PAIRS) -> float:
+    """The two-sided p-value of a distance between ``n`` and ``m`` values: counted up to ``exact`` pairs, else the limit.
 
     With ties it is too large, never too small. The limit is too large as well, the more the fewer values the smaller
-    side has: by a third at 100 against 101 values and p = 0.01. Effective sizes need not be whole.
+    side has: by a tenth at 500 against 501 values and p = 0.01. Effective sizes need not be whole.
 
     >>> round(ks_p(0.25, 40, 60), 6), round(ks_p(0.02, 10_000, 10_000), 6)
     (0.088331, 0.036631)
     """
-    if n * m <= EXACT and float(n).is_integer() and float(m).is_integer():
+    if n * m <= exact and float(n).is_integer() and float(m).is_integer():
         return _ks_exact(round(distance * n * m), int(n), int(m))
     return float(kolmogorov(distance * math.sqrt(n * m / (n + m))))
 
 
 def _ks_exact(height: int, n: int, m: int) -> float:
-    """The share of lattice paths that leave the band |i m - j n| < height: those of samples at least as far apart.
+    """The share of lattice paths from (0, 0) to (n, m) that leave the band |i m - j n| < height.
 
-    ``inside[j]`` is the share of the paths to (i, j) that never left it.
+    Those are the orders of both samples in which they are at least as far apart. Goes from one diagonal i + j = k to the
+    next: ``left[j + 1]`` is the share of the paths to (k - j, j) that have left, 1 outside of the band. Shares are only
+    added, so small ones keep their digits. O((n + m) width of the band).
     """
     if height == 0:
         return 1.0
-    columns = np.arange(m + 1) * n
-    inside = (columns < height).astype(np.float64)
-    for i in range(1, n + 1):
-        near = np.abs(i * m - columns) < height
-        inside[0] *= near[0]
-        for j in range(1, m + 1):
-            inside[j] = (i * inside[j] + j * inside[j - 1]) / (i + j) if near[j] else 0.0
-    return float(min(1.0, max(0.0, 1 - inside[m])))
+    left = np.ones(m + 2)
+    left[1] = 0.0
+    low = 0
+    for k in range(1, n + m + 1):
+        first = max((k * m - height) // (n + m) + 1, k - n, 0)
+        last = min(-(-(k * m + height) // (n + m)) - 1, k, m)
+        j = np.arange(first, last + 1)
+        ahead = ((k - j) * left[first + 1 : last + 2] + j * left[first : last + 1]) / k
+        left[low + 1 : first + 1] = 1.0
+        left[first + 1 : last + 2] = ahead
+        low = first
+    return float(min(1.0, left[m + 1]))
 
 
 def wasserstein(
