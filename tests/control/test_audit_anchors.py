@@ -80,13 +80,28 @@ def test_a_changed_field_of_an_anchor_is_found_in_its_line(project: Project, sto
         checked(tx, project)
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "{}", '{"schema": "seatrial.audit-anchor.v1", "seq": true}', "\x00"])
+@pytest.mark.parametrize("line", ["{]}", "[]", "{}", '{"schema": "seatrial.audit-anchor.v1", "seq": true}', "\x00"])
 def test_a_line_that_is_no_anchor_is_named(project: Project, store: Store, line: str) -> None:
     take_anchor(project, store, NOON)
     with kept(project).open("a") as file:
         file.write(line + "\n")
     with store.read() as tx, pytest.raises(IntegrityError, match=r"anchors.jsonl:2 is not an anchor"):
         checked(tx, project)
+
+
+@pytest.mark.parametrize("cut", [1, 40, -1])
+def test_what_a_full_disk_cut_off_stands_in_the_way_of_nothing(project: Project, store: Store, cut: int) -> None:
+    line = take_anchor(project, store, NOON).anchor.line()
+    with kept(project).open("a") as file:
+        file.write(line[:cut])
+    act(store, 1)
+    last = take_anchor(project, store, NOON).anchor
+    assert kept(project).read_text().splitlines() == [line, line[:cut], last.line()]
+    with store.read() as tx:
+        assert checked(tx, project).anchored == last.statement.seq == 6
+    rewrite_log(store, 3)
+    with store.read() as tx:
+        assert not checked(tx, project).ok
 
 
 def test_anchors_that_disappeared_are_missed(project: Project, store: Store) -> None:

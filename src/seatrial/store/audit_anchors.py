@@ -6,6 +6,7 @@ cannot be read or written.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable
@@ -102,13 +103,15 @@ def append_line(path: Path, line: str) -> None:
     """Add a line to the end of a file and have it on disk.
 
     The file is opened for appending only, and not through a link: where its directory or ``chattr +a`` forbids anything
-    else, this still works. Raises Unavailable (``ST1491``).
+    else, this still works. What a full disk has cut off stays a line of its own. Raises Unavailable (``ST1491``).
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o640)
         try:
-            os.write(descriptor, f"{line}\n".encode())
+            text = f"{'' if _ends_in_a_line(path) else chr(10)}{line}\n".encode()
+            if os.write(descriptor, text) < len(text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -119,15 +122,27 @@ def append_line(path: Path, line: str) -> None:
         ) from error  # fmt: skip
 
 
+def _ends_in_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.seek(0, os.SEEK_END) == 0 or (file.seek(-1, os.SEEK_END) >= 0 and file.read() == b"\n")
+
+
 def read_anchors(path: Path, trusted: tuple[PublicKey, ...], project: str) -> tuple[SignedAnchor, ...]:
-    """All anchors of a file, each with its signature checked; IntegrityError (``ST1490``) names the first bad line."""
+    """All anchors of a file, each with its signature checked; IntegrityError (``ST1490``) names the first bad line.
+
+    A line that ends within its JSON was never an anchor: whoever wrote it was told so, and has written it again.
+    """
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise Unavailable(
             "ST1491", f"the anchors in '{path}' cannot be read: {error.strerror}.", remedy="Name the file of anchors."
         ) from None
-    return tuple(_read(f"{path}:{number}", line, trusted, project) for number, line in enumerate(lines, 1))
+    return tuple(
+        _read(f"{path}:{number}", line, trusted, project)
+        for number, line in enumerate(lines, 1)
+        if not (line.startswith(b"{") and not line.endswith(b"}"))
+    )
 
 
 def _read(place: str, line: bytes, trusted: tuple[PublicKey, ...], project: str) -> SignedAnchor:

@@ -45,7 +45,7 @@ def ks_test(reference: ArrayLike, current: ArrayLike) -> KolmogorovSmirnov:
 
 
 def ks_p(distance: float, n: float, m: float, *, exact: int = EXACT_PAIRS) -> float:
-    """The two-sided p-value of a distance between ``n`` and ``m`` values: counted up to ``exact`` pairs, else the limit.
+    """The two-sided p-value of a distance of ``n`` and ``m`` values: counted up to ``exact`` pairs, else the limit.
 
     With ties it is too large, never too small. The limit is too large as well, the more the fewer values the smaller
     side has: by a tenth at 500 against 501 values and p = 0.01. Effective sizes need not be whole.
@@ -61,9 +61,9 @@ def ks_p(distance: float, n: float, m: float, *, exact: int = EXACT_PAIRS) -> fl
 def _ks_exact(height: int, n: int, m: int) -> float:
     """The share of lattice paths from (0, 0) to (n, m) that leave the band |i m - j n| < height.
 
-    Those are the orders of both samples in which they are at least as far apart. Goes from one diagonal i + j = k to the
-    next: ``left[j + 1]`` is the share of the paths to (k - j, j) that have left, 1 outside of the band. Shares are only
-    added, so small ones keep their digits. O((n + m) width of the band).
+    Those are the orders of both samples in which they are at least as far apart. Goes from one diagonal i + j = k to
+    the next: ``left[j + 1]`` is the share of the paths to (k - j, j) that have left, 1 outside of the band. Shares
+    are only added, so small ones keep their digits. O((n + m) width of the band).
     """
     if height == 0:
         return 1.0
