@@ -8,6 +8,7 @@ from seatrial.cli.trigger import NAMES, template
 from seatrial.control.analyses.triggers import parse_policy
 from seatrial.retrain.lint import lint
 from seatrial.retrain.policy import Critical, Policy, Training, Trigger
+from seatrial.retrain.running import Release
 from seatrial.values import Duration
 
 DAY = Duration.parse("1d")
@@ -45,6 +46,7 @@ BASE = parse_policy(template("demand-forecast"), "base")
         (replace(BASE, triggers=(Trigger(name="x", drift=0.0),)), "error: trigger 'x': drift is a threshold above 0"),
         (replace(BASE, triggers=(Trigger(name="x", volume=5, min_mature=3),)), "minMature belongs to performance"),
         (replace(BASE, triggers=(Trigger(name="x", volume=5, features=("a",)),)), "features belong to drift"),
+        (replace(BASE, release=Release(plan="../secret")), "error: release: '../secret' is not the name of a plan"),
         (replace(BASE, interval=Duration(0.0)), "error: an interval is longer than nothing"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -10,6 +11,9 @@ from typing import get_args
 from seatrial.retrain.policy import Finding, Findings, Kind, Policy, Training, Trigger
 
 _FROM = datetime(2025, 12, 29, tzinfo=UTC)
+_PLAN = re.compile(r"\w[\w.-]*")
+"""Names of files in a directory, and no way out of it."""
+
 _DUE = 12
 """Times of a schedule of which the shortest gap is looked at."""
 
@@ -59,6 +63,8 @@ def _running_errors(policy: Policy) -> Iterator[str]:
         yield f"watch: alpha is between 0 and 1, not {watch.alpha:g}"
     if watch.min_rows < 1 or release.min_rows < 1:
         yield "minRows is at least 1"
+    if release.plan is not None and not _PLAN.fullmatch(release.plan):
+        yield f"release: '{release.plan}' is not the name of a plan in plans/"
     if command is not None and watch.outcome is None and any(t.performance is not None for t in policy.triggers):
         yield "watch: performance is measured on an outcome; name it"
 
