@@ -75,6 +75,9 @@ class Rogue:
             except OSError:
                 return
             self._wires.add(wire)
+            if self._listener is not listener:  # it died between the two lines above: nobody else would drop this one
+                _reset(wire)
+                continue
             threading.Thread(target=self._serve, args=(wire,), daemon=True).start()
 
     def _serve(self, wire: socket.socket) -> None:
