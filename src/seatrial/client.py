@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from seatrial.instants import in_utc
+
 DEFAULT_API = "http://127.0.0.1:8700"
 DEFAULT_GATEWAY = "http://127.0.0.1:8710"
 
@@ -205,7 +207,7 @@ def outcome(
     moment = time or datetime.now(UTC)
     if moment.tzinfo is None:
         raise ValueError(f"outcome {name!r} of {key!r}: the time {moment.isoformat()} has no offset")
-    moment = moment.astimezone(UTC)
+    moment = in_utc(moment)
     return {
         "model": model, "key": key, "name": name, "value": float(value), "time": moment.isoformat(),
         "revision": revision, **({} if item is None else {"item": item}),

@@ -49,6 +49,14 @@ def test_a_rollout_from_start_to_abort(api: Any) -> None:
     assert [d["action"] for d in told["decisions"]] == ["start", "abort"]
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"])
+def test_a_time_that_no_calendar_has_is_refused(api: Any, time: str) -> None:
+    run = {"event": "commit", "startedAt": time, "steps": []}
+    refused = api.post("/v1/ci/runs", run)
+    assert (refused.status_code, refused.json()["code"]) == (422, "ST0601")
+    assert api.post("/v1/ci/runs", run | {"startedAt": "9999-12-31T23:59:59Z"}).status_code == 201
+
+
 def test_an_actor_that_is_no_name_is_not_believed(api: Any, rollout: str) -> None:
     decision = api.post(f"/v1/rollouts/{rollout}/pause", headers={"x-seatrial-actor": "a b\x7f"}).json()
     assert decision["actor"] == "local"

@@ -12,6 +12,7 @@ import typer
 
 from seatrial.cli import amounts, output, trigger_policy
 from seatrial.errors import Exit, UsageError
+from seatrial.instants import instant
 
 app = typer.Typer(help="What starts the training of a model, and what has to wait.", no_args_is_help=True)
 trigger_policy.add_to(app)
@@ -118,10 +119,9 @@ def template(name: str) -> str:
 
 def _moment(option: str, text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text)
+        return instant(text, zone=UTC)
     except ValueError:
         raise UsageError("ST0393", f"{option} {text}: not a time.", remedy=f"e.g. {option} 2026-03-09T03:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _tell(d: dict[str, Any]) -> None:

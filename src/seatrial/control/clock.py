@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from seatrial.errors import UsageError
+from seatrial.instants import in_utc
 from seatrial.store.db import Store, Transaction
 
 log = logging.getLogger("seatrial.control")
@@ -96,6 +97,7 @@ def aware(text: str) -> datetime:
         raise UsageError(
             "ST0810", f"{text!r} is not a time such as 2013-07-01T00:00:00Z.", remedy="Write ISO 8601, with its zone."
         ) from None
-    if moment.tzinfo is None:
-        raise UsageError("ST0811", f"{text!r} has no time zone.", remedy="Write UTC as 'Z'.")
-    return moment.astimezone(UTC)
+    try:
+        return in_utc(moment)
+    except ValueError as error:
+        raise UsageError("ST0811", f"{error}.", remedy="Write UTC as 'Z'.") from None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from seatrial.instants import in_utc
 from seatrial.retrain.differences import Difference, difference
 
 MOST_PERIODS = 10_000
@@ -78,13 +79,14 @@ def periods(since: datetime, until: datetime, every: timedelta) -> tuple[Period,
 
     Raises ValueError for a period that is not positive, fewer than one of them, or more than 10,000.
 
+    >>> from datetime import UTC
     >>> day = timedelta(days=1)
     >>> [p.start.day for p in periods(datetime(2024, 2, 28, tzinfo=UTC), datetime(2024, 3, 2, 12, tzinfo=UTC), day)]
     [28, 29, 1]
     """
     if not every > timedelta(0):
         raise ValueError("a period is longer than nothing")
-    since, until = since.astimezone(UTC), until.astimezone(UTC)
+    since, until = in_utc(since), in_utc(until)
     count = (until - since) // every
     if not 0 < count <= MOST_PERIODS:
         raise ValueError(f"from {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} are {max(count, 0):,} periods")
@@ -96,6 +98,7 @@ def trained(over: tuple[Period, ...], every: timedelta) -> Iterator[tuple[dateti
 
     Raises ValueError unless ``every`` is a whole number of periods: a model would be replaced in the middle of one.
 
+    >>> from datetime import UTC
     >>> hours = periods(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 1, 4, tzinfo=UTC), timedelta(hours=1))
     >>> [cutoff.hour for cutoff, _ in trained(hours, timedelta(hours=2))]
     [0, 0, 2, 2]

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from seatrial.instants import in_utc
+
 _RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _WORDS = ("minute", "hour", "day of the month", "month", "day of the week")
 _PART = re.compile(r"(\*|\d+(?:-\d+)?)(?:/(\d+))?")
@@ -78,9 +80,7 @@ class Cron:
 
 
 def _minute(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
-        raise ValueError("a moment without a time zone is not a moment")
-    return moment.astimezone(UTC).replace(second=0, microsecond=0)
+    return in_utc(moment).replace(second=0, microsecond=0)
 
 
 def _field(text: str, limits: tuple[int, int], word: str) -> frozenset[int]:

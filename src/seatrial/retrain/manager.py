@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
+from seatrial.instants import in_utc
 from seatrial.retrain.policy import Kind, Policy, Trigger
 from seatrial.retrain.shift import Distance, Moved, further, moved
 
@@ -111,7 +112,7 @@ def observed(policy: Policy, state: State, reading: Reading) -> State:
 
     Readings of the same moment are joined, so their order does not matter.
     """
-    reading = replace(reading, at=_utc(reading.at))
+    reading = replace(reading, at=in_utc(reading.at))
     readings = dict(state.readings)
     for trigger in policy.triggers:
         if _about(trigger, reading):
@@ -128,7 +129,7 @@ def asked(policy: Policy, state: State, name: str, at: datetime, who: str) -> St
     trigger = policy.trigger(name)
     if trigger is None or trigger.kind not in ("manual", "webhook"):
         raise ValueError(f"'{name}' is no manual trigger and no webhook of {policy.model}")
-    signal = Signal(name, trigger.kind, _utc(at), detail=f"asked for by {who}")
+    signal = Signal(name, trigger.kind, in_utc(at), detail=f"asked for by {who}")
     return replace(state, asked=_with(state.asked, signal))
 
 
@@ -142,7 +143,7 @@ def finished(state: State, at: datetime, outcome: str) -> tuple[State, tuple[Eve
     if state.running is None:
         raise ValueError("no run is in progress")
     run = state.running
-    event = Event(_utc(at), "finished", run.trigger.trigger, outcome, run=run.number)
+    event = Event(in_utc(at), "finished", run.trigger.trigger, outcome, run=run.number)
     return replace(state, running=None), (event,)
 
 
@@ -153,7 +154,7 @@ def step(policy: Policy, state: State, now: datetime) -> tuple[State, tuple[Even
     the interval after the last one, which critical drift passes (by its own limit) and people and webhooks pass. Raises
     ValueError for a moment before the last one.
     """
-    now = _utc(now)
+    now = in_utc(now)
     if now < state.looked:
         raise ValueError(f"time does not go back from {state.looked.isoformat()} to {now.isoformat()}")
     state, events = _scheduled(policy, state, now)
@@ -347,13 +348,6 @@ def _with(waiting: tuple[Signal, ...], signal: Signal) -> tuple[Signal, ...]:
     return (*(one for one in waiting if one.trigger != signal.trigger), signal)
 
 
-def _utc(moment: datetime) -> datetime:
-    """In another zone Python adds hours to the clock on the wall, and a day may have 23 of them."""
-    if moment.tzinfo is None:
-        raise ValueError("a moment without a time zone is not a moment")
-    return moment.astimezone(UTC)
-
-
 def _clock(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
@@ -361,7 +355,8 @@ def _clock(moment: datetime | None) -> str:
 def from_start(at: datetime) -> State:
     """A model that nothing is known of yet; schedules count from here on.
 
+    >>> from datetime import UTC
     >>> from_start(datetime(2026, 3, 1, tzinfo=UTC)).runs
     0
     """
-    return State(looked=_utc(at) - timedelta(microseconds=1))
+    return State(looked=in_utc(at) - timedelta(microseconds=1))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seatrial.instants import in_utc
 from seatrial.retrain.differences import LEVEL, Difference, difference
 from seatrial.retrain.policy import Training
 
@@ -70,9 +71,7 @@ def span(training: Training, cutoff: datetime) -> Span:
     >>> span(Training(window=Duration.parse("2d")), datetime(2024, 3, 1, tzinfo=UTC)).start
     datetime.datetime(2024, 2, 28, 0, 0, tzinfo=datetime.timezone.utc)
     """
-    if cutoff.tzinfo is None:
-        raise ValueError("a moment without a time zone is not a moment")
-    cutoff = cutoff.astimezone(UTC)
+    cutoff = in_utc(cutoff)
     if training.mode != "expanding" and training.window is None:
         raise ValueError(f"a {training.mode} window has a length")
     if training.mode == "sliding" and training.window is not None:

@@ -8,11 +8,12 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from seatrial.errors import UsageError
 from seatrial.ids import Digest
+from seatrial.instants import in_utc
 
 
 def canonical(value: object) -> str:
@@ -51,9 +52,10 @@ def iso_z(time: datetime) -> str:
 
 def as_utc(time: datetime) -> datetime:
     """The same instant in UTC; a time without a zone is refused, because nobody knows when that is."""
-    if time.tzinfo is None:
-        raise UsageError("ST0601", f"{time} has no time zone.", remedy="Give aware times, in UTC.")
-    return time.astimezone(UTC)
+    try:
+        return in_utc(time)
+    except ValueError as error:
+        raise UsageError("ST0601", f"{error}.", remedy="Give aware times, in UTC.") from None
 
 
 def _plain(value: object, place: str) -> Any:

@@ -13,6 +13,7 @@ import typer
 from seatrial.cli import output
 from seatrial.cli.analyze.columns import ROWS, column
 from seatrial.errors import Exit, UsageError
+from seatrial.instants import instant
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -190,10 +191,9 @@ def _moment(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return instant(text, zone=UTC)
     except ValueError:
         raise UsageError("ST0272", f"--at {text}: not a time.", remedy="e.g. --at 2026-03-08T00:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _tell(d: dict[str, Any]) -> None:

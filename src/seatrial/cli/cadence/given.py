@@ -14,6 +14,7 @@ import typer
 
 from seatrial.cli import amounts
 from seatrial.errors import NotFound, SeatrialError, UsageError
+from seatrial.instants import instant
 
 NUMBER = r"\$?(\d+(?:\.\d+)?(?:e-?\d+)?)"
 _DAYS = {"h": 1 / 24, "hour": 1 / 24, "d": 1.0, "day": 1.0, "w": 7.0, "week": 7.0}
@@ -77,10 +78,9 @@ def rows(path: Path, needed: tuple[str, ...], header: str) -> list[dict[str, str
 def moment(option: str, text: str) -> datetime:
     """A time as ISO says it; without a zone it is UTC."""
     try:
-        found = datetime.fromisoformat(text)
+        return instant(text, zone=UTC)
     except ValueError:
         raise UsageError("ST1352", f"{option} {text}: not a time.", remedy=f"e.g. {option} 2026-03-09") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def write(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:

@@ -13,11 +13,12 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from seatrial.errors import SeatrialError, UsageError
+from seatrial.instants import instant
 from seatrial.retrain.backtest import Period
 from seatrial.retrain.policy import Training
 from seatrial.retrain.window import Span, span
@@ -137,10 +138,7 @@ def _in_time(over: Span, first: datetime, last: datetime, known: datetime) -> No
 
 
 def _moment(text: Any) -> datetime:
-    found = datetime.fromisoformat(str(text))
-    if found.tzinfo is None:
-        raise ValueError(f"'{text}' has no time zone")
-    return found.astimezone(UTC)
+    return instant(str(text))
 
 
 HEADER = (

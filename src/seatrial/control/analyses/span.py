@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from seatrial.errors import UsageError
+from seatrial.instants import instant
 from seatrial.values import Duration
 
 CENTURY_S: Final = 100 * 365.25 * 86_400
@@ -25,12 +26,11 @@ def span_of(text: str, option: str) -> Duration:
 def moment_of(text: str, option: str) -> datetime:
     """A time in ISO 8601; without a zone it is UTC. Raises UsageError (ST0359)."""
     try:
-        found = datetime.fromisoformat(text)
+        return instant(text, zone=UTC)
     except ValueError:
         raise UsageError(
             "ST0359", f"{option}: '{text}' is not a time.", remedy=f"e.g. {option} 2026-03-01 or 2026-03-01T12:00Z"
         ) from None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def since_of(text: str, now: datetime, option: str = "--since") -> datetime:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from seatrial.errors import UsageError
 from seatrial.ids import Digest
+from seatrial.instants import instant
 from seatrial.integrations.mlflow.flavor import Flavor
 from seatrial.registry.lineage import ArtifactLineage, CodeRef, DataRef, ModelRef
 
@@ -138,7 +139,7 @@ def _time(tags: Mapping[str, str], name: str) -> datetime | None:
     if not text:
         return None
     try:
-        return datetime.fromisoformat(text)
+        return instant(text)
     except ValueError:
         raise UsageError("ST1537", f"mlflow: the run's tag {name} is {text!r}, which is no time.",
                          remedy="e.g. 2026-01-01T00:00:00+00:00") from None  # fmt: skip
