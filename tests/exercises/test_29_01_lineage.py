@@ -15,6 +15,7 @@ import yaml
 
 from commandline import run_command
 from seatrial.cli import main
+from seatrial.control.reproduction.command import run_again
 from seatrial.processes import free_port
 from seatrial.registry.provenance import REQUIRED
 
@@ -95,6 +96,17 @@ def test_a_version_is_made_again_from_its_lineage_to_the_byte(shop: Command) -> 
     assert "is not what was committed" in Path("train.py").read_text(), "the user's own tree is left alone"
     listed = subprocess.run(["git", "worktree", "list"], check=True, capture_output=True, text=True).stdout
     assert len(listed.splitlines()) == 1, "nothing is left behind"
+
+
+def test_it_runs_without_secrets_but_with_the_same_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model trained with other kernels of linear algebra differs in its last bits."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    python, log = Path(sys.executable), tmp_path / "log"
+    told = run_again(
+        (str(python), "-c", "import os; print(dict(os.environ))"), tmp_path, python=python, log=log, timeout_s=60
+    )
+    assert (told, "hidden" in log.read_text(), "'OPENBLAS_CORETYPE': 'Haswell'" in log.read_text()) == ("", False, True)
 
 
 def test_one_byte_of_data_is_the_first_difference(shop: Command) -> None:

@@ -16,5 +16,5 @@ def run_command(capsys: pytest.CaptureFixture[str], *arguments: object, code: in
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in arguments])
     told = capsys.readouterr()
-    assert (ended.value.code or 0) == code, told.err
+    assert (ended.value.code or 0) == code, told.err or told.out
     return json.loads(told.out) if "--json" in arguments else told.out

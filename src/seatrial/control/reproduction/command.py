@@ -10,6 +10,8 @@ from typing import Final
 
 TAIL_CHARS: Final = 400
 _KEPT: Final = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+_NUMERIC: Final = ("OPENBLAS_", "OMP_", "MKL_", "BLIS_", "NVPL_BLAS_")
+"""Settings by which libraries of linear algebra choose kernels and threads, and so the last bits of their sums."""
 
 
 def run_again(command: tuple[str, ...], directory: Path, *, python: Path, log: Path, timeout_s: float) -> str:
@@ -17,7 +19,7 @@ def run_again(command: tuple[str, ...], directory: Path, *, python: Path, log: P
 
     All that it prints is in ``log``. What runs too long is ended with all it started.
     """
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    environment = {n: value for n, value in os.environ.items() if n in _KEPT or n.startswith(_NUMERIC)}
     environment["PATH"] = f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     with log.open("wb") as file:
         try:
