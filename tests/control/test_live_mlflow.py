@@ -19,6 +19,7 @@ from seatrial.control.mlflow.sync import Round
 from seatrial.control.project import Project
 from seatrial.errors import PlanError, Unavailable, UsageError
 from seatrial.integrations.mlflow.endpoint import probe
+from seatrial.integrations.mlflow.tracking import Tracking
 from seatrial.store.db import Store
 from seatrial.store.plans import parse_plan
 
@@ -206,6 +207,15 @@ def test_mlflow_may_be_down_and_a_controller_may_die_in_between(person: Registry
     assert person.aliases() == {"champion": 3, "previous": 1}
     assert (after.asked, after.evidence) == (0, 1)
     assert person.kinds()[-2:] == ["mlflow.down", "mlflow.back"]
+
+
+def test_a_quote_in_a_name_is_part_of_the_name(server: MlflowServer) -> None:
+    server.train("o'brien", "labels")
+    tracking = Tracking(server.url)
+    assert [(one.name, one.number) for one in tracking.versions("o'brien")] == [("o'brien", 1)]
+    assert tracking.versions("o' OR name = 'x") == ()
+    with pytest.raises(UsageError, match="ST1543"):
+        tracking.versions("""o'"brien""")
 
 
 def test_what_has_no_known_origin_is_refused_and_an_alias_is_no_release(person: Registry) -> None:

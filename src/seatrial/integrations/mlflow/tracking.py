@@ -84,11 +84,11 @@ class Tracking:
 
     def tagged(self, tag: str, value: str) -> tuple[RegisteredVersion, ...]:
         """Versions of all registered models with this tag, by name and number."""
-        return self._search(f"tags.`{tag}` = '{value}'")
+        return self._search(f"tags.`{tag}` = {_quoted(value)}")
 
     def versions(self, name: str) -> tuple[RegisteredVersion, ...]:
-        """The versions of a registered model, by number."""
-        return self._search(f"name = '{name}'")
+        """The versions of a registered model, by number. Raises UsageError (``ST1543``) for a name of both quotes."""
+        return self._search(f"name = {_quoted(name)}")
 
     def version(self, name: str, number: int) -> RegisteredVersion:
         """Raises NotFound (``ST1534``)."""
@@ -204,6 +204,15 @@ def _version(found: Any) -> RegisteredVersion:
     return RegisteredVersion(
         found.name, int(found.version), found.run_id or "", found.source or "", str(found.status), dict(found.tags)
     )
+
+
+def _quoted(text: str) -> str:
+    """Text in a filter of MLflow, whose grammar has two quotes and no way to escape one."""
+    quote = next((quote for quote in ("'", '"') if quote not in text), None)
+    if quote is None:
+        raise UsageError("ST1543", f"mlflow: {text} has both kinds of quotes, so MLflow cannot be asked for it.",
+                         remedy="Give it a name with one kind.")  # fmt: skip
+    return f"{quote}{text}{quote}"
 
 
 def _place(uri: str) -> str:
